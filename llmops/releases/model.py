@@ -1,0 +1,202 @@
+"""The words of releases: a Release, the History of a service, and what is observed of them.
+
+Values only. `rollout` decides over them; a target stores and carries them out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol
+
+from llmops.planning import Plan
+
+
+class State(StrEnum):
+    """How far a release has come, as recorded. Only ever moves downwards in this list."""
+
+    STAGING = "staging"
+    """Recorded; being started and verified. Gets no traffic."""
+    LIVE = "live"
+    """Verified by a real generation; the one that should hold the traffic."""
+    RETIRED = "retired"
+    """Was live; a later release took over. May still be draining."""
+    FAILED = "failed"
+    """Never came to serve: did not start, or did not verify. `reason` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A numbered, recorded application of a plan. Times are Unix seconds."""
+
+    service: str
+    number: int
+    plan: Plan
+    state: State
+    created_at: float
+    verified_at: float | None = None
+    ended_at: float | None = None
+    """When it failed, or began to drain."""
+    reason: str = ""
+    rollback_of: int | None = None
+    """The number whose plan it repeats, when `llmops rollback` made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All releases of one service, oldest first, and the next number to give out."""
+
+    service: str
+    releases: tuple[Release, ...] = ()
+
+    @property
+    def next_number(self) -> int:
+        return 1 + max((release.number for release in self.releases), default=0)
+
+    @property
+    def live(self) -> Release | None:
+        """The last good release: the newest that is recorded as live."""
+        live = [release for release in self.releases if release.state is State.LIVE]
+        return live[-1] if live else None
+
+    @property
+    def staging(self) -> Release | None:
+        """The release that is on its way, if any."""
+        staging = [release for release in self.releases if release.state is State.STAGING]
+        return staging[-1] if staging else None
+
+    def find(self, number: int) -> Release | None:
+        return next((r for r in self.releases if r.number == number), None)
+
+    def with_release(self, release: Release) -> History:
+        """This history with `release` added, or replaced where its number is known."""
+        others = tuple(r for r in self.releases if r.number != release.number)
+        ordered = tuple(sorted((*others, release), key=lambda r: r.number))
+        return replace(self, releases=ordered)
+
+
+class Conflict(Exception):
+    """Somebody else wrote the history since it was read."""
+
+
+class ReleaseStore(Protocol):
+    """Where a target keeps the history of its services: reads, and writes by compare-and-swap."""
+
+    def read(self, service: str) -> tuple[History, str]:
+        """The history and its version; an empty history and version `''` when there is none."""
+        ...
+
+    def write(self, history: History, version: str) -> str:
+        """Store `history` if the stored version is still `version`; return the new version.
+
+        Raises:
+            Conflict: When it is not.
+        """
+        ...
+
+    def services(self) -> tuple[str, ...]:
+        """Names of the services that have a history, sorted."""
+        ...
+
+
+class Phase(StrEnum):
+    """What the runtime shows of a release now."""
+
+    ABSENT = "absent"
+    STARTING = "starting"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One release as the runtime shows it."""
+
+    number: int
+    phase: Phase
+    share: int
+    """Percent of new requests that every gateway replica has acknowledged to send here."""
+    in_flight: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The recorded history, and what the runtime shows. Releases not in `seen` are absent."""
+
+    history: History
+    seen: tuple[Seen, ...]
+
+    def of(self, number: int) -> Seen:
+        """What is seen of a release; an absent one gets a value that says so."""
+        absent = Seen(number=number, phase=Phase.ABSENT, share=0, in_flight=0)
+        return next((s for s in self.seen if s.number == number), absent)
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What should be: release `number` serves alone (None: nothing serves)."""
+
+    number: int | None
+    strategy: str = "rolling"
+    drain_seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Make the release run beside the others, without traffic. Idempotent; waits until ready."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Ask the staged release for a real generation through the endpoint; record it as live."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Send all new requests to this release; ends when every gateway replica acknowledged."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Wait until the release has no request in flight, at most until `deadline` (Unix seconds)."""
+
+    number: int
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Take the release off the runtime."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Nothing left to do: what is desired is so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """What is desired cannot be reached; everything that it left behind has been removed.
+
+    `serving` is the release that still holds the traffic, or None.
+    """
+
+    reason: str
+    serving: int | None
+
+
+Step = Stage | Verify | Shift | Drain | Remove | Done | Blocked
+
+__all__ = [
+    "Blocked", "Conflict", "Desired", "Done", "Drain", "History", "Observed", "Phase", "Release",
+    "ReleaseStore", "Remove", "Seen", "Shift", "Stage", "State", "Step", "Verify",
+]  # fmt: skip

@@ -1,0 +1,185 @@
+"""What a user may write in `llmops.yaml`: the fields, their defaults, and why those defaults.
+
+Every field is documented by the docstring right below it; the reference page and `llmops explain`
+are made from these. Nothing here reads a file, looks at a machine or checks two sections against
+each other: see `loader` and `contradictions`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from llmops.units import Bytes, Duration, Replicas
+
+DNS_LABEL = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
+
+Name = Annotated[str, Field(pattern=DNS_LABEL)]
+
+
+class Section(BaseModel):
+    """A part of the file: strict (no silent conversion), frozen, unknown keys refused."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
+
+
+class Model(Section):
+    """Which model, exactly."""
+
+    source: str
+    """Where the weights come from: `hf://owner/name`, `file:///path`, `s3://bucket/prefix`,
+    `gs://bucket/prefix`, or `pkg://module/file` (a file inside an installed Python package).
+    Only safetensors are loaded; a GGUF file is converted once."""
+
+    revision: str | None = None
+    """For `hf://`: a full commit hash (40 hex digits). A branch or tag is resolved once, and the
+    plan pins the commit it stood for. Default: the branch `main`. Refused for other sources."""
+
+    context: Annotated[int, Field(ge=16, le=16_777_216)] | Literal["auto"] = "auto"
+    """Longest request in tokens, prompt and answer together. `auto` takes what the model was
+    trained for, or less when the KV cache does not hold one such request."""
+
+
+class Engine(Section):
+    """What runs the model."""
+
+    kind: Literal["vllm"] = "vllm"
+    """The only engine of this version."""
+
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """Number format of weights and activations. `auto` keeps the model's own."""
+
+    kv_cache: Bytes | Literal["auto"] = "auto"
+    """Memory for the KV cache of one replica, such as `2GiB`. `auto` gives what two requests of
+    full context need at least, and up to 4 GiB where memory is free."""
+
+    args: dict[str, Any] = Field(default_factory=dict)
+    """The engine's own arguments, by their own names (`enable_prefix_caching: false`), checked
+    against the installed engine. What llmops sets itself (model, ports, parallel sizes, dtype,
+    `trust_remote_code`) is refused here."""
+
+
+class Parallelism(Section):
+    """How one replica is split over devices."""
+
+    tensor: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Tensor parallel size: each layer is cut over this many devices. Must divide the model's
+    attention heads."""
+
+    pipeline: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Pipeline parallel size: layers are dealt to this many stages. The local target takes 1."""
+
+
+class Hardware(Section):
+    """What one replica may use of the machine."""
+
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """`auto` takes the GPUs that are there, else the CPU."""
+
+    cores: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
+    """CPU cores that compute in one replica. `auto` shares what the machine has between the
+    replicas and leaves one for everything else."""
+
+    memory: Bytes | Literal["auto"] = "auto"
+    """Memory that one replica may take in all. `auto` is what is free on the machine."""
+
+
+class LocalTarget(Section):
+    """Serve on this machine."""
+
+    kind: Literal["local"] = "local"
+    """The only target of this version."""
+
+    host: str = "127.0.0.1"
+    """Address the endpoint listens on. Loopback by default: the endpoint speaks plain HTTP, so
+    put a TLS proxy in front before you open it to a network."""
+
+    port: Annotated[int, Field(ge=1024, le=65535)] = 8000
+    """Port of the endpoint. All services of one machine share one endpoint, and so this port."""
+
+
+class Scaling(Section):
+    """How many replicas."""
+
+    replicas: Replicas = Replicas(1, 1)
+    """A number, or a range such as `1..4`: then Ray Serve adds and removes replicas with the
+    number of requests in flight."""
+
+    target_in_flight: Annotated[int, Field(ge=1, le=10_000)] = 16
+    """Requests in flight per replica that scaling aims at."""
+
+
+class Security(Section):
+    """Who may ask, and how much. Authentication cannot be switched off."""
+
+    keys: tuple[Name, ...] = ("default",)
+    """Names of API keys that a deploy makes when they are missing; each is shown once."""
+
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
+    """Requests that one key may start in a minute; more are answered 429 with `Retry-After`."""
+
+    max_body: Bytes = Bytes.parse("1MiB")
+    """Largest request body; more is answered 413."""
+
+    max_tokens: Annotated[int, Field(ge=1, le=1_048_576)] = 4096
+    """Largest `max_tokens` (`max_completion_tokens`) a request may ask for, and the bound for one
+    that names none."""
+
+    max_choices: Annotated[int, Field(ge=1, le=128)] = 4
+    """Largest `n` (answers to one prompt) a request may ask for."""
+
+
+class Maintenance(Section):
+    """How releases follow one another."""
+
+    strategy: Literal["rolling", "recreate"] = "rolling"
+    """`rolling` stages the new release beside the old one and shifts only when it has answered.
+    `recreate` removes the old one first, for machines that cannot hold both: the service is away
+    in between, and a failed release leaves nothing serving until the old one has been restarted."""
+
+    drain: Duration = Duration.parse("5min")
+    """How long a replaced release may finish the requests it has begun."""
+
+    start_deadline: Duration = Duration.parse("15min")
+    """How long a new release may take from staging to its first verified answer."""
+
+
+class Deployment(Section):
+    """One service: what `llmops.yaml` says."""
+
+    apiVersion: Literal["llmops/v1"] = "llmops/v1"  # noqa: N815 - the file's own spelling
+    """Version of this format."""
+
+    kind: Literal["Service"] = "Service"
+    """What the file describes. `Service` serves a model."""
+
+    name: Name
+    """Name of the service: a DNS label of at most 40 characters (lower-case letters, digits and
+    hyphens). It is also the `model` that requests name."""
+
+    model: Model
+    """Which model, exactly."""
+
+    engine: Engine = Engine()
+    """What runs the model."""
+
+    parallelism: Parallelism | Literal["auto"] = "auto"
+    """How one replica is split over devices. `auto` uses one device where the model fits."""
+
+    hardware: Hardware | Literal["auto"] = "auto"
+    """What one replica may use of the machine."""
+
+    target: LocalTarget = LocalTarget()
+    """Where it runs."""
+
+    scaling: Scaling = Scaling()
+    """How many replicas."""
+
+    security: Security = Security()
+    """Who may ask, and how much."""
+
+    maintenance: Maintenance = Maintenance()
+    """How releases follow one another."""

@@ -1,0 +1,158 @@
+"""The ports that a target implements: an Observer only looks; an Operator changes.
+
+`workflow` composes the flow over these, and knows no SDK. A verb that looks is handed an Observer
+and so cannot change anything. Every step is idempotent: it may be repeated after a crash at any
+instant, and then completes or finds that nothing is left to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from llmops.events import Flow
+from llmops.planning import Facts
+from llmops.releases import Release, ReleaseStore, Seen
+from llmops.spec import Deployment
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """An API key as it may be shown: never its text. Times are Unix seconds."""
+
+    id: str
+    name: str
+    created_at: float
+    revoked_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseStatus:
+    number: int
+    state: str
+    phase: str
+    share: int
+    replicas: int
+    in_flight: int
+    memory_bytes: int
+    """Resident memory of its processes now."""
+    verified_at: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """What `llmops status` tells of one service."""
+
+    name: str
+    target: str
+    url: str
+    model: str
+    """What requests name as `model`."""
+    healthy: bool
+    """Whether a real generation has succeeded lately."""
+    last_generation_at: float | None
+    requests_per_minute: float
+    tokens_per_second: float
+    releases: tuple[ReleaseStatus, ...]
+
+
+class Observer(Protocol):
+    """What can be learned from a target. Nothing here changes anything a user could notice."""
+
+    @property
+    def store(self) -> ReleaseStore: ...
+
+    def resolve(self, deployment: Deployment, *, offline: bool = False) -> Flow[Facts]:
+        """Look up what planning needs: the model's facts, the machine's, the live releases."""
+        ...
+
+    def observe(self, service: str) -> tuple[Seen, ...]:
+        """The service's releases as the runtime shows them; empty when no runtime is up."""
+        ...
+
+    def status(self, service: str) -> ServiceStatus:
+        """Everything `llmops status` shows.
+
+        Raises:
+            InputError: When the service was never deployed here.
+        """
+        ...
+
+    def logs(self, service: str, number: int | None, *, follow: bool) -> Iterator[str]:
+        """Lines of a release's engine and replica logs (the newest release by default)."""
+        ...
+
+    def url(self, service: str) -> str:
+        """Base URL of the endpoint, ending in `/v1`."""
+        ...
+
+    def keys(self, service: str) -> tuple[KeyInfo, ...]:
+        """The service's API keys, revoked ones too."""
+        ...
+
+
+class Operator(Observer, Protocol):
+    """What changes a target. Every method below holds for a caller that has the lock."""
+
+    def lock(self, service: str, purpose: str) -> AbstractContextManager[None]:
+        """Be the only writer of `service`. A dead holder's lock is taken over.
+
+        Raises:
+            BusyError: At once, naming the holder and since when.
+        """
+        ...
+
+    def stage(self, release: Release) -> Flow[None]:
+        """Fetch the model, start the runtime if needed, start the release, wait until ready.
+
+        Raises:
+            TargetError: With the engine's real cause when it cannot come up.
+        """
+        ...
+
+    def verify(self, release: Release) -> Flow[None]:
+        """Ask the release itself, through the endpoint, for a fresh generation.
+
+        Raises:
+            TargetError: When the answer is not one that only this release could give.
+        """
+        ...
+
+    def shift(self, release: Release) -> Flow[None]:
+        """Give the release all new requests; return when every gateway replica has said so."""
+        ...
+
+    def drain(self, release: Release, deadline: float) -> Flow[None]:
+        """Wait until nothing is in flight there, at most until `deadline` (Unix seconds)."""
+        ...
+
+    def remove(self, release: Release) -> Flow[None]:
+        """Take the release off the runtime, its processes and files too (not its record)."""
+        ...
+
+    def retire(self, service: str) -> Flow[None]:
+        """After the last release is removed: the service's keys and routes, and the runtime with
+        all its processes and ports when no other service uses it."""
+        ...
+
+    def create_key(self, service: str, name: str) -> tuple[KeyInfo, str]:
+        """Make a key; returns it and its text, which is stored nowhere.
+
+        Raises:
+            InputError: When the service has a key of that name.
+        """
+        ...
+
+    def revoke_key(self, service: str, name: str) -> KeyInfo:
+        """Revoke the key of that name or id, without a restart.
+
+        Raises:
+            InputError: When there is none.
+        """
+        ...
+
+
+__all__ = ["KeyInfo", "Observer", "Operator", "ReleaseStatus", "ServiceStatus"]
