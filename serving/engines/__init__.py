@@ -1,0 +1,6 @@
+"""Engines: what runs a model, as an ASGI app in the process of a replica."""
+
+from serving.engines.asgi import call
+from serving.engines.settings import EngineRun
+
+__all__ = ["EngineRun", "call"]

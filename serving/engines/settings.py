@@ -1,0 +1,53 @@
+"""What an engine is told: the values of a plan that reach the process that runs the model.
+
+Plain data, so that it can travel through a Serve application's arguments and be shown by
+`llmops render`. It holds no secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from llmops.releases import Release
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRun:
+    """One release's engine. Sizes in bytes, `kv_cache_bytes` for all shards of one replica."""
+
+    service: str
+    release: int
+    engine: str
+    source: str
+    revision: str
+    dtype: str
+    context: int
+    device: str
+    tensor: int
+    threads: int
+    kv_cache_bytes: int
+    args: dict[str, Any]
+
+    @classmethod
+    def of(cls, release: Release) -> EngineRun:
+        """The engine run that a recorded release asks for."""
+        plan = release.plan
+        return cls(
+            service=plan.service,
+            release=release.number,
+            engine=plan.engine.kind,
+            source=plan.model.source,
+            revision=plan.model.revision,
+            dtype=plan.engine.dtype,
+            context=int(plan.model.context.value),
+            device=plan.layout.device,
+            tensor=plan.layout.tensor,
+            threads=int(plan.layout.threads.value),
+            kv_cache_bytes=int(plan.memory.kv_cache.value),
+            args=dict(plan.engine.args),
+        )
+
+    def document(self) -> dict[str, Any]:
+        """As plain data; `EngineRun(**document)` is equal to this."""
+        return asdict(self)

@@ -1,0 +1,127 @@
+"""vLLM as an ASGI app in this process: its own OpenAI server, without a socket.
+
+The app is vLLM's, whole, so chat, completions, sampling, structured output and tool calls behave
+as vLLM documents them; which of its routes can be reached is the gateway's decision. This module
+refuses to be a server of its own: no port is opened, nothing is listened on.
+
+`environment` and `command` are pure; `start` is what needs vLLM.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from serving.engines import warm
+from serving.engines.settings import EngineRun
+
+PRELOAD = (
+    "vllm.v1.engine.core",
+    "vllm.v1.executor.multiproc_executor",
+    "vllm.v1.worker.cpu_worker",
+    "vllm.model_executor.models.llama",
+)
+"""What the engine core and its workers import; the fork server imports it once for all."""
+
+GIB = 2**30
+
+
+def environment(run: EngineRun) -> dict[str, str]:
+    """Environment variables that this engine run needs, set before anything is imported."""
+    settings = {
+        # Nothing that the API of the development mode opens, no telemetry, no hub.
+        "VLLM_SERVER_DEV_MODE": "0",
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "0",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        # Shards of one machine meet on loopback.
+        "VLLM_HOST_IP": "127.0.0.1",
+        "VLLM_LOOPBACK_IP": "127.0.0.1",
+        "GLOO_SOCKET_IFNAME": "lo",
+        "VLLM_CONFIGURE_LOGGING": "1",
+        "VLLM_LOGGING_COLOR": "0",
+    }
+    if run.device == "cpu":
+        per_shard = max(1, -(-run.kv_cache_bytes // run.tensor // GIB))
+        settings |= {
+            "VLLM_CPU_KVCACHE_SPACE": str(per_shard),
+            # vLLM binds threads through variables that OpenMP reads when it is loaded; in a forked
+            # process it is loaded already. The number of threads is the plan's, and the kernel
+            # places them.
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "OMP_NUM_THREADS": str(run.threads),
+        }
+    return settings
+
+
+def command(run: EngineRun, directory: Path) -> list[str]:
+    """Arguments of vLLM's server that say what the plan says.
+
+    The user's own come first, so that what the plan decides cannot be overridden.
+    """
+    arguments: list[str] = []
+    for name, value in sorted(run.args.items()):
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            arguments.append(option if value else f"--no-{name.replace('_', '-')}")
+        elif isinstance(value, dict):
+            arguments += [option, json.dumps(value)]
+        elif isinstance(value, list):
+            arguments += [option, *(str(item) for item in value)]
+        else:
+            arguments += [option, str(value)]
+    arguments += [
+        "--model", str(directory),
+        "--served-model-name", run.service,
+        "--dtype", run.dtype,
+        "--max-model-len", str(run.context),
+        "--tensor-parallel-size", str(run.tensor),
+        "--disable-uvicorn-access-log",
+        "--disable-log-stats",
+    ]  # fmt: skip
+    if run.device == "cpu":
+        arguments += ["--enforce-eager"]
+        if run.tensor > 1:
+            arguments += ["--distributed-executor-backend", "mp"]
+    else:
+        arguments += ["--kv-cache-memory-bytes", str(run.kv_cache_bytes // run.tensor)]
+    return arguments
+
+
+def prepare(run: EngineRun) -> None:
+    """Set the environment and start the fork server; returns at once.
+
+    Call it first: the imports that follow, here and there, then run side by side.
+    """
+    os.environ.update(environment(run))
+    warm.start(PRELOAD)
+
+
+@contextlib.asynccontextmanager
+async def start(run: EngineRun, directory: Path) -> AsyncIterator[tuple[Any, Any]]:
+    """Start the engine; yields `(engine client, ASGI app)`; stops it at the end.
+
+    Raises:
+        Exception: Whatever vLLM raises when it cannot start; `causes` finds the reason.
+    """
+    from vllm.entrypoints.launchers.api_server.app_state import init_app_state
+    from vllm.entrypoints.launchers.api_server.entry import build_async_engine_client
+    from vllm.entrypoints.launchers.app import build_app
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    parser = make_arg_parser(FlexibleArgumentParser())
+    args = parser.parse_args(command(run, directory))
+    validate_parsed_serve_args(args)
+    async with build_async_engine_client(args) as client:
+        tasks = await client.get_supported_tasks()
+        app = build_app(args, tasks, client.model_config)
+        await init_app_state(client, app.state, args, tasks)
+        async with app.router.lifespan_context(app):
+            yield client, app

@@ -1,0 +1,194 @@
+"""The host: the one process that starts Ray and Serve, and offers control of them.
+
+Run as `python -m serving.runtime.host HOME ADDRESS PORT`. It knows nothing of releases: it applies
+the config it is handed, and tells what is there. Its control API listens on a Unix socket in a
+directory that only its user can enter; it has no other door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from serving.runtime.launcher import free_port
+from serving.runtime.paths import RuntimePaths
+from serving.serve_config import GATEWAY
+
+OBJECT_STORE = 96 * 2**20
+"""Bytes of Ray's object store: requests and answers pass by gRPC, so it stays nearly empty."""
+
+log = logging.getLogger("llmops.host")
+
+
+class Host:
+    """Ray and Serve, and what can be asked of them."""
+
+    def __init__(self, home: Path, address: str, port: int) -> None:
+        self._paths = RuntimePaths(home)
+        self._endpoint = {"host": address, "port": port, "metrics_port": free_port()}
+        self._started_at = psutil.Process().create_time()
+
+    def start(self) -> None:
+        """Start Ray and Serve in this process's own session; takes some ten seconds."""
+        import ray
+        from ray import serve
+
+        ray.init(
+            address="local",
+            num_cpus=max(2, os.cpu_count() or 2),
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE,
+            log_to_driver=False,
+            configure_logging=False,
+            namespace="serve",
+            _temp_dir=str(self._paths.ray),
+        )
+        serve.start(proxy_location="Disabled")
+
+    def record(self) -> None:
+        """Say who the host is, so that a later command finds it and a reused pid is not believed."""
+        record = {"pid": os.getpid(), "started_at": self._started_at, **self._endpoint}
+        self._paths.host_record.write_text(json.dumps(record))
+
+    def stop(self) -> None:
+        """End Serve's replicas gracefully, then Ray."""
+        import ray
+        from ray import serve
+
+        serve.shutdown()
+        ray.shutdown()
+
+    def apply(self, config: dict[str, Any]) -> None:
+        """Hand Serve the whole config."""
+        from ray.serve.context import _get_global_client
+        from ray.serve.schema import ServeDeploySchema
+
+        client = _get_global_client()
+        client.deploy_apps(ServeDeploySchema.model_validate(config))
+
+    def applications(self) -> dict[str, Any]:
+        """Serve's applications as plain data: status, message, replicas."""
+        from ray.serve.context import _get_global_client
+
+        details = _get_global_client().get_serve_details()
+        return {name: _application(app) for name, app in details["applications"].items()}
+
+    async def gateway(self) -> dict[str, Any] | None:
+        """What the gateway tells of itself; None while it does not run."""
+        from ray import serve
+
+        try:
+            handle = serve.get_deployment_handle(GATEWAY, GATEWAY)
+            state: dict[str, Any] = await asyncio.wait_for(handle.state.remote(), 5.0)
+        except Exception as error:  # whatever keeps it from answering, the answer is "not there"
+            log.info("gateway does not answer: %s", type(error).__name__)
+            return None
+        return state
+
+    async def state(self, request: Request) -> Response:
+        applications = await asyncio.to_thread(self.applications)
+        running = applications.get(GATEWAY, {}).get("status") == "RUNNING"
+        return JSONResponse(
+            {
+                "pid": os.getpid(),
+                "started_at": self._started_at,
+                "endpoint": self._endpoint,
+                "applications": applications,
+                "gateway": await self.gateway() if running else None,
+            }
+        )
+
+    async def config(self, request: Request) -> Response:
+        document = await request.json()
+        try:
+            await asyncio.to_thread(self.apply, document)
+        except Exception as error:  # Serve raises many kinds; each is told to the caller
+            log.exception("config refused")
+            return PlainTextResponse(f"{type(error).__name__}: {error}", status_code=400)
+        return PlainTextResponse("ok")
+
+    async def alive(self, request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    def control_app(self) -> Starlette:
+        """The control API."""
+        return Starlette(
+            routes=[
+                Route("/alive", self.alive),
+                Route("/state", self.state),
+                Route("/config", self.config, methods=["PUT"]),
+            ]
+        )
+
+
+def _application(app: dict[str, Any]) -> dict[str, Any]:
+    deployments = app.get("deployments", {}).values()
+    messages = [app.get("message"), *(deployment.get("message") for deployment in deployments)]
+    return {
+        "status": _name(app["status"]),
+        "message": " ".join(message for message in messages if message),
+        "replicas": [
+            {
+                "id": replica.get("replica_id"),
+                "state": _name(replica.get("state")),
+                "pid": replica.get("pid"),
+                "memory": _memory(replica.get("pid")),
+            }
+            for deployment in deployments
+            for replica in deployment.get("replicas", [])
+        ],
+    }
+
+
+def _name(status: Any) -> str:
+    """A status by name, whether Serve gave the enum's member or its value."""
+    return str(getattr(status, "value", status))
+
+
+def _memory(pid: int | None) -> int:
+    """Resident bytes of a replica and its engine's processes (shared pages counted once)."""
+    if pid is None:
+        return 0
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        return sum(member.memory_info().rss - member.memory_info().shared for member in family)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def main() -> None:
+    """Start, serve control until told to stop, stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    began = time.monotonic()
+    host = Host(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    paths = RuntimePaths(Path(sys.argv[1]))
+    host.record()
+    host.start()
+    log.info("Ray and Serve are up after %.1f s", time.monotonic() - began)
+    os.umask(0o077)
+    server = uvicorn.Server(
+        uvicorn.Config(host.control_app(), uds=str(paths.control), log_level="warning")
+    )
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    server.run()
+    log.info("told to stop")
+    host.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""Start and end the runtime, and own every port that it opens.
+
+One detached host process per `LLMOPS_HOME` starts a Ray of its own; it never joins, stops or looks
+for another Ray on the machine. Ray's processes share the host's fate: the kernel ends them when it
+dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from llmops.errors import TargetError
+from llmops.events import Flow, Progress
+from serving.runtime.control import Control
+from serving.runtime.paths import RuntimePaths
+
+START_DEADLINE = 120.0
+"""Seconds a host may take until it answers; about 12 on two cores."""
+
+STOP_DEADLINE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """A listening socket that the runtime opens: whose it is, where, and what guards it."""
+
+    owner: str
+    """Start of the owning process's name, as the kernel shows it."""
+    address: str
+    guard: str
+
+
+SOCKETS = (
+    Socket("ray::Serve", "127.0.0.1", "the endpoint: API keys; the other ports: Ray's token"),
+    Socket("gcs_server", "127.0.0.1", "Ray's token"),
+    Socket("raylet", "127.0.0.1", "Ray's token"),
+    Socket("ray::", "127.0.0.1", "Ray's token"),
+    Socket("python", "127.0.0.1", "Ray's driver: Ray's token; Ray's metrics: figures only"),
+    Socket("VLLM::", "127.0.0.1", "torch's store of a tensor parallel group: loopback only"),
+)
+"""Everything that may listen while a runtime is up. A test compares it with what does."""
+
+
+def environment(paths: RuntimePaths, base: dict[str, str]) -> dict[str, str]:
+    """The host's environment: what makes Ray private, quiet and bound to loopback."""
+    kept = {name: value for name, value in base.items() if not name.startswith("RAY_")}
+    return kept | {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(paths.token),
+        # Named for other systems, it does the same on Linux: the node's address is 127.0.0.1, and
+        # the servers of a node with a loopback address bind to loopback only.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DISABLE_IMPORT_WARNING": "1",
+        "RAY_DEDUP_LOGS": "0",
+        "AUTOSCALER_METRIC_PORT": str(free_port()),
+        "DASHBOARD_METRIC_PORT": str(free_port()),
+        # Requests are handled on the replica's own loop and by gRPC: two hops of threads fewer.
+        "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+        "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+        "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
+        "RAY_SERVE_LOG_TO_STDERR": "0",
+        "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def private_directory(path: Path) -> None:
+    """Make `path`, 0700 and ours.
+
+    Raises:
+        TargetError: When somebody else owns it, or it is a link.
+    """
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = path.lstat()
+    if path.is_symlink() or found.st_uid != os.getuid():
+        raise TargetError(f"{path} belongs to somebody else", hint=f"remove {path}")
+    path.chmod(0o700)
+
+
+def host_process(paths: RuntimePaths) -> psutil.Process | None:
+    """The running host of this home; None when there is none. A reused pid is not taken for it."""
+    try:
+        record = json.loads(paths.host_record.read_text())
+        process = psutil.Process(record["pid"])
+        same = abs(process.create_time() - record["started_at"]) < 2.0
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
+        return None
+
+
+def ensure_host(paths: RuntimePaths, host: str, port: int) -> Flow[Control]:
+    """Start the host if it is not up; return its control.
+
+    Raises:
+        TargetError: When it cannot start; with the end of its log.
+    """
+    control = Control(paths.control)
+    if host_process(paths) is not None and control.alive():
+        return control
+    yield from stop_host(paths)
+    private_directory(paths.sockets)
+    _write_token(paths.token)
+    paths.host_log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    process = _spawn(paths, host, port)
+    began = time.monotonic()
+    while not control.alive():
+        elapsed = time.monotonic() - began
+        if process.poll() is not None or elapsed > START_DEADLINE:
+            raise TargetError(
+                f"the runtime did not start: {_last_line(paths.host_log)}",
+                hint=f"see {paths.host_log}; llmops doctor checks this machine",
+            )
+        yield Progress("runtime", "starting Ray and Serve", elapsed, START_DEADLINE)
+        time.sleep(0.1)
+    return control
+
+
+def _spawn(paths: RuntimePaths, host: str, port: int) -> subprocess.Popen[bytes]:
+    with paths.host_log.open("ab") as log:
+        os.fchmod(log.fileno(), 0o600)
+        command = [sys.executable, "-m", "serving.runtime.host", str(paths.home), host, str(port)]
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=environment(paths, dict(os.environ)),
+            cwd="/",
+        )
+
+
+def _write_token(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        lines = []
+    return lines[-1][:300] if lines else "it ended without a message"
+
+
+def stop_host(paths: RuntimePaths) -> Flow[None]:
+    """End the host and everything it started, and remove its sockets. Idempotent."""
+    process = host_process(paths)
+    began = time.monotonic()
+    if process is not None:
+        family = [process, *process.children(recursive=True)]
+        process.send_signal(signal.SIGTERM)
+        while any(_alive(member) for member in family):
+            elapsed = time.monotonic() - began
+            if elapsed > STOP_DEADLINE:
+                _kill(family)
+                break
+            yield Progress("runtime", "ending Ray and Serve", elapsed, STOP_DEADLINE)
+            time.sleep(0.1)
+    _kill(leftovers(paths))
+    shutil.rmtree(paths.sockets, ignore_errors=True)
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(processes, timeout=5)
+
+
+def leftovers(paths: RuntimePaths) -> list[psutil.Process]:
+    """Processes of a runtime of this home whose host is gone.
+
+    They are known by the token path in their environment, which names this home's own directory:
+    no process of another Ray, or of another home, can carry it.
+    """
+    if host_process(paths) is not None:
+        return []
+    mark = str(paths.token)
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("RAY_AUTH_TOKEN_PATH") == mark and _alive(process):
+                found.append(process)
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess, OSError):
+            continue
+    return [process for process in found if process.pid != os.getpid()]

@@ -1,0 +1,98 @@
+"""A replica of a release: an engine inside a Serve actor, driven over the Serve handle.
+
+Importing this is cheap on purpose, because Serve imports it in processes that never run an engine.
+The engine is imported in the constructor, after its fork server has been started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+from ray import serve
+
+from serving.engines import EngineRun, call
+from serving.runtime import loopback
+from serving.runtime.paths import RuntimePaths
+from serving.serve_config import REPLICA
+
+loopback.keep_serve_on_loopback()
+log = logging.getLogger("llmops.replica")
+
+
+@serve.deployment(name=REPLICA)
+class Replica:
+    """One engine. Its requests are `(method, path, headers, body)`; see `serving.engines.call`."""
+
+    async def __init__(self, home: str, run: dict[str, Any]) -> None:  # noqa: PYI034
+        self._run = EngineRun(**run)
+        self._paths = RuntimePaths(Path(home))
+        self._stack = contextlib.AsyncExitStack()
+        self._own_log()
+        try:
+            await self._start()
+        except BaseException as error:  # told to the user by cause, whatever it was
+            await self._report(error)
+            raise
+
+    def _own_log(self) -> None:
+        """Send everything this process and its children print to the release's own log file."""
+        path = self._paths.engine_log(self._run.service, self._run.release)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        os.close(file)
+        sys.stdout.flush()
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+
+    async def _start(self) -> None:
+        from serving.engines import vllm
+        from serving.models import Models
+
+        began = time.monotonic()
+        vllm.prepare(self._run)
+        models = Models(self._paths.models)
+        directory = await asyncio.to_thread(
+            models.verified, self._run.source, self._run.revision
+        )
+        log.info("weights verified after %.1f s", time.monotonic() - began)
+        self._client, self._app = await self._stack.enter_async_context(
+            vllm.start(self._run, directory)
+        )
+        log.info("engine ready after %.1f s", time.monotonic() - began)
+
+    async def _report(self, error: BaseException) -> None:
+        from serving.engines.causes import find_cause
+
+        path = self._paths.engine_log(self._run.service, self._run.release)
+        cause = find_cause(path.read_text(errors="replace")[-200_000:], error)
+        report = {"cause": cause.text, "hint": cause.hint, "log": str(path)}
+        self._paths.failure(self._run.service, self._run.release).write_text(json.dumps(report))
+
+    async def handle(
+        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes
+    ) -> AsyncGenerator[Any, None]:
+        """Answer one request: yields `(status, headers)`, then the body in pieces."""
+        async for piece in call(self._app, method, path, headers, body):
+            yield piece
+
+    async def check_health(self) -> None:
+        """Asked by Serve every few seconds; a dead engine makes Serve start a new replica."""
+        await self._client.check_health()
+
+    async def __del__(self) -> None:
+        await self._stack.aclose()
+
+
+def build(args: dict[str, Any]) -> serve.Application:
+    """Serve's entry point for a release's application."""
+    return Replica.bind(args["home"], args["run"])

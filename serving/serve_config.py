@@ -1,0 +1,140 @@
+"""Releases to Ray Serve's own declarative config: pure, and the same for every target.
+
+The config is the whole truth: Serve deletes an application that is left out. So it is always made
+of all live releases of all services, by whoever holds the runtime's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llmops.releases import Release
+from serving.engines.settings import EngineRun
+
+GATEWAY = "llmops-gateway"
+"""Name of the gateway's application and deployment."""
+
+REPLICA = "replica"
+"""Name of the deployment inside a release's application."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSettings:
+    """What the runtime's parts are told beside the releases: where their files and ports are."""
+
+    home: str
+    host: str
+    port: int
+    metrics_port: int
+
+
+def application_name(service: str, number: int) -> str:
+    """Name of a release's Serve application, such as `support-chat-r3`."""
+    return f"{service}-r{number}"
+
+
+def routes(
+    releases: Iterable[Release], shares: Mapping[tuple[str, int], int], keys_version: str
+) -> dict[str, Any]:
+    """The gateway's routing table: which release of which service gets which share (percent).
+
+    It carries the version of the key set, never the keys: Serve shows `user_config` to whoever can
+    ask its API.
+    """
+    services: dict[str, Any] = {}
+    for release in sorted(releases, key=lambda r: (r.service, r.number)):
+        share = shares.get((release.service, release.number), 0)
+        entry = services.setdefault(release.service, {"releases": []})
+        entry["releases"].append({"release": release.number, "share": share})
+        if share or "limits" not in entry:
+            limits = release.plan.limits
+            entry["context"] = int(release.plan.model.context.value)
+            entry["limits"] = {
+                "requests_per_minute": limits.requests_per_minute,
+                "max_body": limits.max_body,
+                "max_tokens": limits.max_tokens,
+                "max_choices": limits.max_choices,
+            }
+    return {"keys_version": keys_version, "services": services}
+
+
+def render(
+    releases: Iterable[Release],
+    table: Mapping[str, Any],
+    settings: RuntimeSettings,
+    generation: int,
+) -> dict[str, Any]:
+    """Ray Serve's config for all `releases` and the gateway in front of them.
+
+    Args:
+        releases: Every release that should run, of every service.
+        table: What `routes` made of them.
+        settings: Where the runtime keeps its files and ports.
+        generation: Number that the gateway acknowledges once it uses this table.
+    """
+    apps = [_release_application(release, settings) for release in releases]
+    return {
+        "proxy_location": "Disabled",
+        "applications": [_gateway_application(settings, {**table, "generation": generation})]
+        + sorted(apps, key=lambda app: str(app["name"])),
+    }
+
+
+def _gateway_application(settings: RuntimeSettings, table: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": GATEWAY,
+        "route_prefix": None,
+        "import_path": "serving.runtime.gateway_app:build",
+        "args": {
+            "home": settings.home,
+            "host": settings.host,
+            "port": settings.port,
+            "metrics_port": settings.metrics_port,
+        },
+        "deployments": [
+            {
+                "name": GATEWAY,
+                "num_replicas": 1,
+                "max_ongoing_requests": 1000,
+                "user_config": dict(table),
+                "ray_actor_options": {"num_cpus": 0},
+                "graceful_shutdown_timeout_s": 10,
+            }
+        ],
+    }
+
+
+def _release_application(release: Release, settings: RuntimeSettings) -> dict[str, Any]:
+    plan = release.plan
+    deployment: dict[str, Any] = {
+        "name": REPLICA,
+        "max_ongoing_requests": 1024,
+        # One attempt: the cause of a failed start is shown at once, not after twenty more.
+        "max_constructor_retry_count": 1,
+        "ray_actor_options": {
+            "num_cpus": 0,
+            "num_gpus": plan.layout.tensor if plan.layout.device == "gpu" else 0,
+        },
+        "health_check_period_s": 5,
+        "health_check_timeout_s": 30,
+        "graceful_shutdown_timeout_s": plan.drain_seconds,
+        "graceful_shutdown_wait_loop_s": 0.5,
+    }
+    low, high = plan.layout.replicas_low, plan.layout.replicas_high
+    if low == high:
+        deployment["num_replicas"] = low
+    else:
+        deployment["autoscaling_config"] = {
+            "min_replicas": low,
+            "max_replicas": high,
+            "target_ongoing_requests": plan.target_in_flight,
+        }
+    return {
+        "name": application_name(release.service, release.number),
+        "route_prefix": None,
+        "import_path": "serving.runtime.replica:build",
+        "args": {"home": settings.home, "run": EngineRun.of(release).document()},
+        "deployments": [deployment],
+    }
