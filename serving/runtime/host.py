@@ -160,13 +160,13 @@ def _name(status: Any) -> str:
 
 
 def _memory(pid: int | None) -> int:
-    """Resident bytes of a replica and its engine's processes (shared pages counted once)."""
+    """Bytes of a replica and its engine's processes, pages they share counted once."""
     if pid is None:
         return 0
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
-        return sum(member.memory_info().rss - member.memory_info().shared for member in family)
+        return sum(member.memory_full_info().pss for member in family)
     except psutil.NoSuchProcess:
         return 0
 

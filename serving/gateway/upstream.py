@@ -1,0 +1,61 @@
+"""What stands behind the gateway: the protocol it speaks to a release, whatever carries it.
+
+A Serve handle is one carrier, HTTP to another runtime can be another; the gateway knows neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+Headers = list[tuple[str, str]]
+
+
+class UpstreamGone(Exception):
+    """The release or its replica is not there any more."""
+
+
+class UpstreamBusy(Exception):
+    """Every replica of the release is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRef:
+    """A release of a service, by number."""
+
+    service: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """One request, its body already checked and bounded."""
+
+    method: str
+    path: str
+    headers: Headers
+    body: bytes
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamResponse:
+    """The answer's head, and its body as it comes. Closing `body` stops the generation."""
+
+    status: int
+    headers: Headers
+    body: AsyncIterator[bytes]
+
+
+class Upstream(Protocol):
+    """Sends a request to a release."""
+
+    async def send(self, release: ReleaseRef, request: UpstreamRequest) -> UpstreamResponse:
+        """Returns once the head of the answer is known.
+
+        Raises:
+            UpstreamGone: Before anything was answered; the caller may try again.
+            UpstreamBusy: When no replica takes it.
+        """
+        ...

@@ -1,0 +1,254 @@
+"""The steps on this machine's runtime: what Serve is told, and what is waited for.
+
+Every change goes the same way: change the members' file, render the whole config, apply it, wait
+until the runtime shows it. So a step that was cut off anywhere is completed by doing it again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from llmops.errors import TargetError
+from llmops.events import Flow, Progress
+from llmops.releases import Phase, Release, ReleaseStore, Seen
+from serving.local import members as members_file
+from serving.local.members import Members
+from serving.runtime import launcher
+from serving.runtime.control import Control
+from serving.runtime.paths import RuntimePaths
+from serving.runtime.phases import startup_phase
+from serving.serve_config import (
+    GATEWAY,
+    RuntimeSettings,
+    application_name,
+    render,
+    routes,
+)
+
+POLL = 0.1
+"""Seconds between looks at the runtime while waiting for it."""
+
+GATEWAY_DEADLINE = 60.0
+REMOVE_DEADLINE = 60.0
+"""Seconds beyond a release's own drain that Serve may take to end its replicas."""
+
+
+class Runtime:
+    """This machine's runtime, through its host. Holds no state but where its files are."""
+
+    def __init__(self, home: Path, store: ReleaseStore, keys_version: Callable[[], str]) -> None:
+        self.paths = RuntimePaths(home)
+        self._store = store
+        self._keys_version = keys_version
+        self._members = home / "members.json"
+        self._lock = FileLock(home / "runtime.lock", mode=0o600, timeout=180)
+
+    def members(self) -> Members:
+        """What should run."""
+        return members_file.read(self._members)
+
+    def up(self) -> bool:
+        """Whether the host runs."""
+        return launcher.host_process(self.paths) is not None
+
+    def state(self) -> dict[str, Any] | None:
+        """What the host shows; None when there is no host."""
+        if not self.up():
+            return None
+        try:
+            return Control(self.paths.control).state()
+        except TargetError:
+            return None
+
+    def endpoint(self) -> dict[str, Any] | None:
+        """Host, port and metrics port of the running runtime; None when there is none."""
+        if not self.up():
+            return None
+        record: dict[str, Any] = json.loads(self.paths.host_record.read_text())
+        return record
+
+    def change(
+        self, edit: Callable[[Members], Members], host: str, port: int
+    ) -> Flow[tuple[Control, Members]]:
+        """Edit the members and make them what Serve runs; starts the host if it is not up."""
+        with self._lock:
+            members = edit(self.members())
+            members_file.write(self._members, members)
+            control = yield from launcher.ensure_host(self.paths, host, port)
+            self._apply(control, members)
+        return control, members
+
+    def reload_keys(self) -> None:
+        """Tell the gateway that the key set has a new version. Nothing to do without a runtime."""
+        with self._lock:
+            if not self.up():
+                return
+            members = Members(self.members().shares, self.members().generation + 1)
+            members_file.write(self._members, members)
+            control = Control(self.paths.control)
+            self._apply(control, members)
+            for _ in self.await_gateway(control, members.generation, "keys"):
+                pass
+
+    def _apply(self, control: Control, members: Members) -> None:
+        endpoint = self.endpoint()
+        if endpoint is None:
+            raise TargetError("the runtime ended while it was being changed", hint="deploy again")
+        releases = [self._release(*key) for key in members.shares]
+        table = routes(releases, members.shares, self._keys_version())
+        settings = RuntimeSettings(
+            home=str(self.paths.home),
+            host=endpoint["host"],
+            port=endpoint["port"],
+            metrics_port=endpoint["metrics_port"],
+        )
+        control.apply(render(releases, table, settings, members.generation))
+
+    def _release(self, service: str, number: int) -> Release:
+        release = self._store.read(service)[0].find(number)
+        if release is None:
+            raise TargetError(f"release {number} of {service} runs but has no record")
+        return release
+
+    def await_ready(self, control: Control, release: Release, deadline: float) -> Flow[None]:
+        """Wait until the release's replicas are up.
+
+        Raises:
+            TargetError: With the engine's real cause when it cannot, or the phase it was stuck in.
+        """
+        name = application_name(release.service, release.number)
+        log = self.paths.engine_log(release.service, release.number)
+
+        def look() -> str | None:
+            app = control.state()["applications"].get(name)
+            status = app["status"] if app else "NOT_STARTED"
+            if status == "RUNNING":
+                return None
+            if status in ("DEPLOY_FAILED", "UNHEALTHY"):
+                raise self._start_failure(release, app["message"])
+            return startup_phase(log)
+
+        yield from _wait("stage", look, deadline)
+
+    def _start_failure(self, release: Release, message: str) -> TargetError:
+        try:
+            report = json.loads(self.paths.failure(release.service, release.number).read_text())
+        except (OSError, ValueError):
+            report = {"cause": _last_sentence(message), "hint": ""}
+        log = self.paths.engine_log(release.service, release.number)
+        hint = report["hint"] or f"llmops logs {release.service} --release {release.number}"
+        return TargetError(
+            f"release {release.number} did not start: {report['cause']} (log: {log})", hint=hint
+        )
+
+    def await_gateway(self, control: Control, generation: int, phase: str) -> Flow[None]:
+        """Wait until every gateway replica uses this generation of the routing table."""
+
+        def look() -> str | None:
+            state = control.state()
+            gateway = state["gateway"]
+            if gateway is not None and gateway["generation"] >= generation:
+                return None
+            app = state["applications"].get(GATEWAY, {})
+            if app.get("status") == "DEPLOY_FAILED":
+                message = _last_sentence(app["message"])
+                raise TargetError(f"the endpoint did not start: {message}", hint="llmops doctor")
+            return "the gateway takes over the routing table"
+
+        yield from _wait(phase, look, GATEWAY_DEADLINE)
+
+    def await_idle(self, control: Control, release: Release, seconds: float) -> Flow[None]:
+        """Wait until the release has nothing in flight, or the time is over."""
+
+        def look() -> str | None:
+            flying = in_flight(control.state(), release.service).get(release.number, 0)
+            return f"{flying} requests in flight on release {release.number}" if flying else None
+
+        yield from _wait("drain", look, seconds, expire_quietly=True)
+
+    def await_gone(self, control: Control, service: str, number: int) -> Flow[None]:
+        """Wait until Serve has ended the release's replicas."""
+        name = application_name(service, number)
+
+        def look() -> str | None:
+            gone = name not in control.state()["applications"]
+            return None if gone else f"release {number} ends its replicas"
+
+        yield from _wait("remove", look, REMOVE_DEADLINE)
+
+    def forget_all(self) -> Flow[None]:
+        """End the host when nothing is left to run."""
+        with self._lock:
+            if not self.members().shares:
+                yield from launcher.stop_host(self.paths)
+                self._members.unlink(missing_ok=True)
+
+    def seen(self, service: str) -> tuple[Seen, ...]:
+        """The service's releases as the runtime shows them now."""
+        state = self.state()
+        if state is None:
+            return ()
+        gateway = state["gateway"] or {"services": {}}
+        table = gateway["services"].get(service, {"releases": {}})["releases"]
+        flying = in_flight(state, service)
+        prefix = f"{service}-r"
+        found = []
+        for name, app in state["applications"].items():
+            number = name.removeprefix(prefix)
+            if not name.startswith(prefix) or not number.isdigit():
+                continue
+            found.append(
+                Seen(
+                    number=int(number),
+                    phase=_phase(app["status"]),
+                    share=table.get(number, 0),
+                    in_flight=flying.get(int(number), 0),
+                    reason=app["message"][:500],
+                )
+            )
+        return tuple(sorted(found, key=lambda seen: seen.number))
+
+
+def in_flight(state: dict[str, Any], service: str) -> dict[int, int]:
+    """Requests in flight by release, as the gateway counts them."""
+    gateway = state["gateway"] or {"services": {}}
+    counts = gateway["services"].get(service, {}).get("in_flight", {})
+    return {int(number): count for number, count in counts.items()}
+
+
+def _phase(status: str) -> Phase:
+    if status == "RUNNING":
+        return Phase.READY
+    if status in ("DEPLOY_FAILED", "UNHEALTHY"):
+        return Phase.FAILED
+    return Phase.ABSENT if status == "DELETING" else Phase.STARTING
+
+
+def _last_sentence(message: str) -> str:
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "Serve gave no reason"
+
+
+def _wait(
+    phase: str, look: Callable[[], str | None], seconds: float, *, expire_quietly: bool = False
+) -> Generator[Progress, None, None]:
+    """Look until there is nothing to wait for; tell why it waits, and for how long it may.
+
+    Raises:
+        TargetError: When the time is over; unless it may expire quietly.
+    """
+    began = time.monotonic()
+    while (reason := look()) is not None:
+        elapsed = time.monotonic() - began
+        if elapsed > seconds:
+            if expire_quietly:
+                return
+            raise TargetError(f"{phase} took more than {seconds:.0f} s: {reason}")
+        yield Progress(phase, reason, elapsed, seconds)
+        time.sleep(POLL)

@@ -1,0 +1,284 @@
+"""The target `local`: a service on this machine.
+
+Composes the models' store, the releases' records and the runtime into the ports that the flow
+drives. It holds no state of its own: everything is in files under its home, and in the runtime.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from llmops.errors import InputError, TargetError
+from llmops.events import Flow, Progress
+from llmops.planning import Facts, LiveRelease
+from llmops.releases import Release, Seen, State
+from llmops.spec import Deployment
+from llmops.targets import KeyInfo, ReleaseStatus, ServiceStatus
+from serving.gateway import OPERATOR, KeyRing, keys
+from serving.local import logs
+from serving.local.lock import ServiceLock
+from serving.local.machine import engine_version, machine_facts
+from serving.local.probe import Probe
+from serving.local.runtime import Runtime, in_flight
+from serving.local.store import FileReleaseStore
+from serving.models import Models
+from serving.runtime.launcher import private_directory
+
+
+class LocalTarget:
+    """Implements `llmops.targets.Operator` on this machine."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        private_directory(home)
+        self.store = FileReleaseStore(home / "releases")
+        self._models = Models(home / "models")
+        self._runtime = Runtime(home, self.store, self._keys_version)
+
+    # What can be learned
+
+    def resolve(self, deployment: Deployment, *, offline: bool = False) -> Flow[Facts]:
+        """Look up the model's facts, the machine's, and the live releases."""
+        began = time.monotonic()
+        yield Progress("model", f"looking up {deployment.model.source}", 0.0)
+        model = self._models.describe(
+            deployment.model.source, deployment.model.revision, offline=offline
+        )
+        yield Progress("model", "looking at this machine", time.monotonic() - began)
+        endpoint = self._runtime.endpoint()
+        machine = machine_facts(
+            deployment.target.port,
+            disk_at=self._home,
+            endpoint_port=endpoint["port"] if endpoint else None,
+        )
+        return Facts(model, machine, self._live(), engine_version())
+
+    def _live(self) -> tuple[LiveRelease, ...]:
+        if not self._runtime.up():
+            return ()
+        found = []
+        for (service, number), share in self._runtime.members().shares.items():
+            release = self.store.read(service)[0].find(number)
+            if release is not None and release.state is not State.FAILED:
+                plan = release.plan
+                found.append(
+                    LiveRelease(
+                        service=service,
+                        number=number,
+                        identity=plan.identity,
+                        share=share,
+                        memory=int(plan.memory.total.value),
+                        cores=int(plan.layout.threads.value) * plan.layout.tensor,
+                    )
+                )
+        return tuple(found)
+
+    def observe(self, service: str) -> tuple[Seen, ...]:
+        """The service's releases as the runtime shows them."""
+        return self._runtime.seen(service)
+
+    def url(self, service: str) -> str:
+        """Base URL of the endpoint, ending in `/v1`."""
+        endpoint = self._runtime.endpoint()
+        if endpoint is None:
+            release = self._history_or_refuse(service)[-1]
+            endpoint = {"host": release.plan.host, "port": release.plan.port}
+        host = endpoint["host"]
+        return f"http://{f'[{host}]' if ':' in host else host}:{endpoint['port']}/v1"
+
+    def status(self, service: str) -> ServiceStatus:
+        """What `llmops status` shows.
+
+        Raises:
+            InputError: When the service was never deployed here.
+        """
+        releases = self._history_or_refuse(service)
+        state = self._runtime.state() or {"applications": {}, "gateway": None}
+        gateway = (state["gateway"] or {"services": {}})["services"].get(service, {})
+        seen = {s.number: s for s in self._runtime.seen(service)}
+        shown = [r for r in releases if r.number in seen or r.state in (State.LIVE, State.STAGING)]
+        return ServiceStatus(
+            name=service,
+            target="local",
+            url=self.url(service),
+            model=service,
+            healthy=bool(gateway.get("healthy", False)),
+            last_generation_at=gateway.get("last_generation_at"),
+            requests_per_minute=gateway.get("requests_per_minute", 0.0),
+            tokens_per_second=gateway.get("tokens_per_second", 0.0),
+            releases=tuple(
+                _release_status(release, seen.get(release.number), state) for release in shown
+            ),
+        )
+
+    def _history_or_refuse(self, service: str) -> tuple[Release, ...]:
+        releases = self.store.read(service)[0].releases
+        if not releases:
+            known = ", ".join(self.store.services()) or "none"
+            raise InputError(f"no service '{service}' on this machine", hint=f"there are: {known}")
+        return releases
+
+    def logs(self, service: str, number: int | None, *, follow: bool) -> Iterator[str]:
+        """Lines of a release's log; the newest release by default.
+
+        Raises:
+            InputError: When there is no such service or release.
+        """
+        releases = self._history_or_refuse(service)
+        wanted = number if number is not None else releases[-1].number
+        if all(release.number != wanted for release in releases):
+            numbers = ", ".join(str(release.number) for release in releases)
+            raise InputError(f"{service} has no release {wanted}", hint=f"there are: {numbers}")
+        return logs.lines(self._runtime.paths.engine_log(service, wanted), follow=follow)
+
+    def keys(self, service: str) -> tuple[KeyInfo, ...]:
+        """The service's API keys, revoked ones too; not the operator's."""
+        infos = keys.list_keys(self._runtime.paths.keys, service)
+        return tuple(_info(key) for key in infos if key.name != OPERATOR)
+
+    def operator_key(self, service: str) -> str:
+        """The key that this user's own commands ask with; it is kept in a 0600 file.
+
+        Raises:
+            InputError: When the service was never deployed here.
+        """
+        self._history_or_refuse(service)
+        try:
+            return self._operator_file(service).read_text()
+        except FileNotFoundError as error:
+            raise InputError(f"{service} is not deployed", hint="llmops deploy") from error
+
+    # What changes
+
+    def lock(self, service: str, purpose: str) -> AbstractContextManager[None]:
+        """Be the only writer of `service`."""
+        return ServiceLock(self._home / "locks").hold(service, purpose)
+
+    def stage(self, release: Release) -> Flow[None]:
+        """Fetch the model, start the runtime if needed, start the release, wait until ready."""
+        plan = release.plan
+        began = time.monotonic()
+        yield from self._models.ensure(plan.model.source, plan.model.revision)
+        self._ensure_operator_key(release.service)
+        control, members = yield from self._runtime.change(
+            lambda m: m.with_member(release.service, release.number), plan.host, plan.port
+        )
+        left = plan.start_deadline_seconds - (time.monotonic() - began)
+        yield from self._runtime.await_ready(control, release, max(left, 1.0))
+        yield from self._runtime.await_gateway(control, members.generation, "stage")
+
+    def verify(self, release: Release) -> Flow[None]:
+        """Ask the release itself, through the endpoint, for a fresh generation."""
+        yield Progress("verify", "asking for a real generation through the endpoint", 0.0)
+        directory = self._models.path(release.plan.model.source, release.plan.model.revision)
+        Probe(
+            url=self.url(release.service),
+            key=self.operator_key(release.service),
+            service=release.service,
+            release=release.number,
+            model=directory,
+        ).ask()
+
+    def shift(self, release: Release) -> Flow[None]:
+        """Give the release all new requests."""
+        control, members = yield from self._runtime.change(
+            lambda m: m.with_all_traffic(release.service, release.number),
+            release.plan.host,
+            release.plan.port,
+        )
+        yield from self._runtime.await_gateway(control, members.generation, "shift")
+
+    def drain(self, release: Release, deadline: float) -> Flow[None]:
+        """Wait until nothing is in flight there, at most until `deadline`."""
+        if self._runtime.up():
+            control, _ = yield from self._runtime.change(
+                lambda m: m, release.plan.host, release.plan.port
+            )
+            yield from self._runtime.await_idle(control, release, max(0.0, deadline - time.time()))
+
+    def remove(self, release: Release) -> Flow[None]:
+        """Take the release off the runtime."""
+        if not self._runtime.up():
+            self._runtime.drop(release.service, release.number)
+            return
+        control, _ = yield from self._runtime.change(
+            lambda m: m.without(release.service, release.number),
+            release.plan.host,
+            release.plan.port,
+        )
+        yield from self._runtime.await_gone(control, release.service, release.number)
+
+    def retire(self, service: str) -> Flow[None]:
+        """Remove the service's keys and logs, and the runtime when nobody else uses it."""
+        keys.remove_service(self._runtime.paths.keys, service)
+        self._operator_file(service).unlink(missing_ok=True)
+        shutil.rmtree(self._home / "logs" / service, ignore_errors=True)
+        yield from self._runtime.forget_all()
+
+    def create_key(self, service: str, name: str) -> tuple[KeyInfo, str]:
+        """Make a key; the gateway knows it when this returns."""
+        self._history_or_refuse(service)
+        if name == OPERATOR:
+            raise InputError(f"'{OPERATOR}' is the name of this machine's own key")
+        made, text = keys.create_key(self._runtime.paths.keys, service, name)
+        self._runtime.reload_keys()
+        return _info(made), text
+
+    def revoke_key(self, service: str, name: str) -> KeyInfo:
+        """Revoke a key by name or id; the gateway refuses it when this returns."""
+        self._history_or_refuse(service)
+        revoked = keys.revoke_key(self._runtime.paths.keys, service, name)
+        self._runtime.reload_keys()
+        return _info(revoked)
+
+    def _ensure_operator_key(self, service: str) -> None:
+        file = self._operator_file(service)
+        if file.exists():
+            return
+        private_directory(file.parent)
+        try:
+            keys.revoke_key(self._runtime.paths.keys, service, OPERATOR)
+        except InputError:
+            pass  # the usual case: there is none whose text was lost
+        _, text = keys.create_key(self._runtime.paths.keys, service, OPERATOR)
+        file.touch(mode=0o600)
+        file.write_text(text)
+
+    def _operator_file(self, service: str) -> Path:
+        return self._home / "operator-keys" / service
+
+    def _keys_version(self) -> str:
+        return KeyRing.version_of(self._runtime.paths.keys)
+
+
+def _info(key: keys.Key) -> KeyInfo:
+    return KeyInfo(
+        id=key.id, name=key.name, created_at=key.created_at, revoked_at=key.revoked_at
+    )
+
+
+def _release_status(release: Release, seen: Seen | None, state: dict[str, object]) -> ReleaseStatus:
+    from serving.serve_config import application_name
+
+    apps: dict[str, dict[str, list[dict[str, int]]]] = state["applications"]  # type: ignore[assignment]
+    name = application_name(release.service, release.number)
+    replicas = apps.get(name, {"replicas": []})["replicas"]
+    running = [replica for replica in replicas if replica["state"] == "RUNNING"]
+    return ReleaseStatus(
+        number=release.number,
+        state=release.state.value,
+        phase=seen.phase.value if seen else "absent",
+        share=seen.share if seen else 0,
+        replicas=len(running),
+        in_flight=seen.in_flight if seen else 0,
+        memory_bytes=sum(replica["memory"] for replica in replicas),
+        verified_at=release.verified_at,
+        reason=release.reason,
+    )
+
+
+__all__ = ["LocalTarget", "TargetError", "in_flight"]

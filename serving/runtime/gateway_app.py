@@ -1,0 +1,206 @@
+"""The gateway inside Serve: a deployment that runs the endpoint's server itself.
+
+Serve's own HTTP proxy is off. It would be one more hop, and it answers `/-/routes` and
+`/-/healthz` before any application is asked. Here uvicorn listens on the endpoint's port in the
+gateway's replica, so what is reachable is what the gateway's allowlist says and nothing else.
+Serve still supervises it, and hands it the routing table as `user_config` without a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import BackPressureError, RayServeException
+
+from serving.gateway import (
+    App,
+    Audit,
+    GatewayConfig,
+    KeyRing,
+    Metrics,
+    ReleaseRef,
+    UpstreamBusy,
+    UpstreamGone,
+    UpstreamRequest,
+    UpstreamResponse,
+)
+from serving.runtime import loopback
+from serving.runtime.paths import RuntimePaths
+from serving.serve_config import GATEWAY, REPLICA, application_name
+
+loopback.keep_serve_on_loopback()
+log = logging.getLogger("llmops.gateway")
+
+CANARY_EVERY = 60.0
+"""Seconds without a real generation after which the gateway makes one of its own."""
+
+
+class ServeUpstream:
+    """Requests to a release's replicas, over its Serve handle."""
+
+    def __init__(self) -> None:
+        self._handles: dict[str, Any] = {}
+
+    def _handle(self, release: ReleaseRef) -> Any:
+        name = application_name(release.service, release.number)
+        if name not in self._handles:
+            handle = serve.get_deployment_handle(REPLICA, name)
+            self._handles[name] = handle.options(stream=True, method_name="handle")
+        return self._handles[name]
+
+    async def send(self, release: ReleaseRef, request: UpstreamRequest) -> UpstreamResponse:
+        """Send `request` to one of the release's replicas.
+
+        Raises:
+            UpstreamGone: When the replica died or is not there.
+            UpstreamBusy: When every replica is full.
+        """
+        pieces = self._handle(release).remote(
+            request.method, request.path, request.headers, request.body
+        )
+        with _translated():
+            status, headers = await anext(pieces)
+        return UpstreamResponse(status=status, headers=headers, body=_body(pieces))
+
+    def forget(self, known: set[str]) -> None:
+        """Drop the handles of releases that the routing table no longer names."""
+        for name in set(self._handles) - known:
+            del self._handles[name]
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except BackPressureError as error:
+        raise UpstreamBusy("every replica is busy") from error
+    except (RayError, RayServeException, StopAsyncIteration) as error:
+        raise UpstreamGone(f"the replica is gone ({type(error).__name__})") from error
+
+
+async def _body(pieces: Any) -> AsyncIterator[bytes]:
+    """The answer's body; closing it early tells the engine to stop generating."""
+    ended = False
+    try:
+        with _translated():
+            async for piece in pieces:
+                yield piece
+        ended = True
+    finally:
+        if not ended:
+            pieces.cancel()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers: Serve ends this process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    return listener
+
+
+@serve.deployment(name=GATEWAY)
+class Gateway:
+    """Hosts the gateway's app; knows which generation of the routing table it uses."""
+
+    async def __init__(  # noqa: PYI034 - Serve awaits an asynchronous constructor
+        self, home: str, host: str, port: int, metrics_port: int
+    ) -> None:
+        paths = RuntimePaths(Path(home))
+        self._upstream = ServeUpstream()
+        self._metrics = Metrics()
+        self._app = App(
+            GatewayConfig.empty(),
+            KeyRing(paths.keys),
+            self._upstream,
+            metrics=self._metrics,
+            audit=Audit(paths.audit),
+        )
+        # Bound here, so that a port that is taken fails the start and not a request.
+        endpoint, metrics = _listen(host, port), _listen("127.0.0.1", metrics_port)
+        self._tasks = [
+            asyncio.create_task(self._serve(self._app, endpoint)),
+            asyncio.create_task(self._serve(self._metrics.app(), metrics)),
+            asyncio.create_task(self._canary()),
+        ]
+
+    async def _serve(self, app: Any, listener: socket.socket) -> None:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=75,
+            h11_max_incomplete_event_size=65536,
+        )
+        await _Server(config).serve(sockets=[listener])
+
+    def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Called by Serve with a new routing table; takes effect at once."""
+        self._app.reconfigure(GatewayConfig.parse(user_config))
+        self._upstream.forget(
+            {
+                application_name(service, entry["release"])
+                for service, table in user_config["services"].items()
+                for entry in table["releases"]
+            }
+        )
+
+    async def state(self) -> dict[str, Any]:
+        """Generation acknowledged, requests in flight, last generations and rates by service."""
+        return self._app.state()
+
+    async def check_health(self) -> None:
+        """A server task that has ended means that nobody listens: Serve then restarts this."""
+        for task in self._tasks:
+            if task.done():
+                raise RuntimeError("a server of the gateway has ended") from task.exception()
+
+    async def _canary(self) -> None:
+        """Keep `/health` honest while nobody asks: one token from each quiet service."""
+        while True:
+            await asyncio.sleep(5.0)
+            for release in self._app.quiet(CANARY_EVERY):
+                with contextlib.suppress(UpstreamGone, UpstreamBusy, TimeoutError):
+                    await asyncio.wait_for(self._generate(release), 30.0)
+
+    async def _generate(self, release: ReleaseRef) -> None:
+        body = json.dumps({"model": release.service, "prompt": "1", "max_tokens": 1}).encode()
+        request = UpstreamRequest(
+            method="POST",
+            path="/v1/completions",
+            headers=[("content-type", "application/json")],
+            body=body,
+            request_id=f"canary-{time.time_ns()}",
+        )
+        answer = await self._upstream.send(release, request)
+        async for _ in answer.body:
+            pass
+        if answer.status == 200:
+            self._app.note_generation(release.service, release.number, time.time())
+
+
+def build(args: dict[str, Any]) -> serve.Application:
+    """Serve's entry point for the gateway's application."""
+    return Gateway.bind(args["home"], args["host"], args["port"], args["metrics_port"])
