@@ -1,0 +1,5 @@
+"""Models: where weights come from, and how their integrity is kept."""
+
+from serving.models.store import Cached, Models
+
+__all__ = ["Cached", "Models"]
