@@ -1,3 +1,3 @@
 """The spec: `llmops.yaml` to a Deployment."""
 
-from llmops.spec.models import Deployment
+from llmops.spec.models import Deployment, Hardware, Parallelism

@@ -53,8 +53,8 @@ class Engine(Section):
     """Number format of weights and activations. `auto` keeps the model's own."""
 
     kv_cache: Bytes | Literal["auto"] = "auto"
-    """Memory for the KV cache of one replica, such as `2GiB`. `auto` gives what two requests of
-    full context need at least, and up to 4 GiB where memory is free."""
+    """Memory for the KV cache of one replica, such as `2GiB`. `auto` gives room for four requests
+    of full context where the machine has it, and at most 4 GiB."""
 
     args: dict[str, Any] = Field(default_factory=dict)
     """The engine's own arguments, by their own names (`enable_prefix_caching: false`), checked
