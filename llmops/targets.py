@@ -129,12 +129,12 @@ class Operator(Observer, Protocol):
         """Wait until nothing is in flight there, at most until `deadline` (Unix seconds)."""
         ...
 
-    def remove(self, release: Release) -> Flow[None]:
-        """Take the release off the runtime, its processes and files too (not its record)."""
+    def remove(self, service: str, number: int) -> Flow[None]:
+        """Take a release off the runtime with its processes; it need not have a record."""
         ...
 
-    def retire(self, service: str) -> Flow[None]:
-        """After the last release is removed: the service's keys and routes, and the runtime with
+    def retire(self, service: str, *, keep_logs: bool) -> Flow[None]:
+        """After the last release is removed: the service's keys and logs, and the runtime with
         all its processes and ports when no other service uses it."""
         ...
 

@@ -1,3 +1,47 @@
 """Releases: what was applied, what is observed, and what to do next."""
 
-from llmops.releases.model import *  # noqa: F403
+from llmops.releases.codec import dumps, loads, release_document
+from llmops.releases.model import (
+    Blocked,
+    Conflict,
+    Desired,
+    Done,
+    Drain,
+    History,
+    Observed,
+    Phase,
+    Release,
+    ReleaseStore,
+    Remove,
+    Seen,
+    Shift,
+    Stage,
+    State,
+    Step,
+    Verify,
+)
+from llmops.releases.rollout import next_step
+
+__all__ = [
+    "Blocked",
+    "Conflict",
+    "Desired",
+    "Done",
+    "Drain",
+    "History",
+    "Observed",
+    "Phase",
+    "Release",
+    "ReleaseStore",
+    "Remove",
+    "Seen",
+    "Shift",
+    "Stage",
+    "State",
+    "Step",
+    "Verify",
+    "dumps",
+    "loads",
+    "next_step",
+    "release_document",
+]

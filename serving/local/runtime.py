@@ -172,6 +172,17 @@ class Runtime:
 
         yield from _wait("drain", look, seconds, expire_quietly=True)
 
+    def remove(self, service: str, number: int) -> Flow[None]:
+        """Take a release out of the members and off Serve, if there is a runtime."""
+        with self._lock:
+            members = self.members().without(service, number)
+            members_file.write(self._members, members)
+            if not self.up():
+                return
+            control = Control(self.paths.control)
+            self._apply(control, members)
+        yield from self.await_gone(control, service, number)
+
     def await_gone(self, control: Control, service: str, number: int) -> Flow[None]:
         """Wait until Serve has ended the release's replicas."""
         name = application_name(service, number)

@@ -12,21 +12,30 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from llmops.errors import InputError, TargetError
+from llmops.errors import InputError
 from llmops.events import Flow, Progress
 from llmops.planning import Facts, LiveRelease
 from llmops.releases import Release, Seen, State
 from llmops.spec import Deployment
 from llmops.targets import KeyInfo, ReleaseStatus, ServiceStatus
-from serving.gateway import OPERATOR, KeyRing, keys
+from serving.gateway import (
+    OPERATOR,
+    Key,
+    KeyRing,
+    create_key,
+    list_keys,
+    remove_service,
+    revoke_key,
+)
 from serving.local import logs
 from serving.local.lock import ServiceLock
 from serving.local.machine import engine_version, machine_facts
 from serving.local.probe import Probe
-from serving.local.runtime import Runtime, in_flight
+from serving.local.runtime import Runtime
 from serving.local.store import FileReleaseStore
 from serving.models import Models
 from serving.runtime.launcher import private_directory
+from serving.serve_config import application_name
 
 
 class LocalTarget:
@@ -137,7 +146,7 @@ class LocalTarget:
 
     def keys(self, service: str) -> tuple[KeyInfo, ...]:
         """The service's API keys, revoked ones too; not the operator's."""
-        infos = keys.list_keys(self._runtime.paths.keys, service)
+        infos = list_keys(self._runtime.paths.keys, service)
         return tuple(_info(key) for key in infos if key.name != OPERATOR)
 
     def operator_key(self, service: str) -> str:
@@ -196,27 +205,22 @@ class LocalTarget:
         """Wait until nothing is in flight there, at most until `deadline`."""
         if self._runtime.up():
             control, _ = yield from self._runtime.change(
-                lambda m: m, release.plan.host, release.plan.port
+                lambda m: m.without_traffic(release.service, release.number),
+                release.plan.host,
+                release.plan.port,
             )
             yield from self._runtime.await_idle(control, release, max(0.0, deadline - time.time()))
 
-    def remove(self, release: Release) -> Flow[None]:
+    def remove(self, service: str, number: int) -> Flow[None]:
         """Take the release off the runtime."""
-        if not self._runtime.up():
-            self._runtime.drop(release.service, release.number)
-            return
-        control, _ = yield from self._runtime.change(
-            lambda m: m.without(release.service, release.number),
-            release.plan.host,
-            release.plan.port,
-        )
-        yield from self._runtime.await_gone(control, release.service, release.number)
+        yield from self._runtime.remove(service, number)
 
-    def retire(self, service: str) -> Flow[None]:
+    def retire(self, service: str, *, keep_logs: bool) -> Flow[None]:
         """Remove the service's keys and logs, and the runtime when nobody else uses it."""
-        keys.remove_service(self._runtime.paths.keys, service)
+        remove_service(self._runtime.paths.keys, service)
         self._operator_file(service).unlink(missing_ok=True)
-        shutil.rmtree(self._home / "logs" / service, ignore_errors=True)
+        if not keep_logs:
+            shutil.rmtree(self._home / "logs" / service, ignore_errors=True)
         yield from self._runtime.forget_all()
 
     def create_key(self, service: str, name: str) -> tuple[KeyInfo, str]:
@@ -224,14 +228,14 @@ class LocalTarget:
         self._history_or_refuse(service)
         if name == OPERATOR:
             raise InputError(f"'{OPERATOR}' is the name of this machine's own key")
-        made, text = keys.create_key(self._runtime.paths.keys, service, name)
+        made, text = create_key(self._runtime.paths.keys, service, name)
         self._runtime.reload_keys()
         return _info(made), text
 
     def revoke_key(self, service: str, name: str) -> KeyInfo:
         """Revoke a key by name or id; the gateway refuses it when this returns."""
         self._history_or_refuse(service)
-        revoked = keys.revoke_key(self._runtime.paths.keys, service, name)
+        revoked = revoke_key(self._runtime.paths.keys, service, name)
         self._runtime.reload_keys()
         return _info(revoked)
 
@@ -241,10 +245,10 @@ class LocalTarget:
             return
         private_directory(file.parent)
         try:
-            keys.revoke_key(self._runtime.paths.keys, service, OPERATOR)
+            revoke_key(self._runtime.paths.keys, service, OPERATOR)
         except InputError:
             pass  # the usual case: there is none whose text was lost
-        _, text = keys.create_key(self._runtime.paths.keys, service, OPERATOR)
+        _, text = create_key(self._runtime.paths.keys, service, OPERATOR)
         file.touch(mode=0o600)
         file.write_text(text)
 
@@ -255,15 +259,13 @@ class LocalTarget:
         return KeyRing.version_of(self._runtime.paths.keys)
 
 
-def _info(key: keys.Key) -> KeyInfo:
+def _info(key: Key) -> KeyInfo:
     return KeyInfo(
         id=key.id, name=key.name, created_at=key.created_at, revoked_at=key.revoked_at
     )
 
 
 def _release_status(release: Release, seen: Seen | None, state: dict[str, object]) -> ReleaseStatus:
-    from serving.serve_config import application_name
-
     apps: dict[str, dict[str, list[dict[str, int]]]] = state["applications"]  # type: ignore[assignment]
     name = application_name(release.service, release.number)
     replicas = apps.get(name, {"replicas": []})["replicas"]
@@ -280,5 +282,3 @@ def _release_status(release: Release, seen: Seen | None, state: dict[str, object
         reason=release.reason,
     )
 
-
-__all__ = ["LocalTarget", "TargetError", "in_flight"]

@@ -1,0 +1,374 @@
+"""The one flow, composed over a target's ports: resolve, plan, apply, verify.
+
+It knows no SDK and prints nothing: it yields events. What it means to do is recorded before it is
+done, by compare-and-swap, so that a run killed at any instant is continued by the next. All that
+`pulumi up` and `llmops deploy` do passes through here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import replace
+
+from llmops.errors import InputError, RefusedError, TargetError
+from llmops.events import Event, Finished, Flow, KeyMade, Planned, StepBegun, StepEnded
+from llmops.planning import Facts, Plan, make_plan
+from llmops.releases import (
+    Blocked,
+    Conflict,
+    Desired,
+    Done,
+    Drain,
+    History,
+    Observed,
+    Release,
+    Remove,
+    Seen,
+    Shift,
+    Stage,
+    State,
+    Step,
+    Verify,
+    next_step,
+)
+from llmops.spec import Deployment
+from llmops.targets import Observer, Operator
+
+Clock = Callable[[], float]
+Planner = Callable[[Deployment, Facts], Plan]
+Confirm = Callable[[Planned], bool]
+
+MAX_STEPS = 200
+"""Steps of one run; a few are usual, and a loop that never ends must not be."""
+
+WRITES = 20
+"""Tries of a compare-and-swap; only another writer of the same record makes one fail."""
+
+
+def plan(
+    observer: Observer,
+    deployment: Deployment,
+    *,
+    offline: bool = False,
+    planner: Planner = make_plan,
+) -> Flow[Planned]:
+    """Look up the facts and plan; changes nothing.
+
+    Raises:
+        RefusedError: When it cannot run as it is.
+    """
+    facts = yield from observer.resolve(deployment, offline=offline)
+    made = planner(deployment, facts)
+    live = observer.store.read(deployment.name)[0].live
+    changed = live is None or live.plan.identity != made.identity
+    planned = Planned(made, live, changed)
+    yield planned
+    return planned
+
+
+def deploy(
+    operator: Operator,
+    deployment: Deployment,
+    *,
+    confirm: Confirm = lambda planned: True,
+    planner: Planner = make_plan,
+    clock: Clock = time.time,
+) -> Flow[Finished]:
+    """Make the deployment so: plan, ask, record a release, and reconcile until it serves.
+
+    Raises:
+        BusyError: At once, when another writer is at work on the service.
+        RefusedError: When the plan refuses, the user does, or the facts have changed meanwhile.
+        TargetError: When the release failed; `serving` tells whether the last good one serves.
+    """
+    with operator.lock(deployment.name, "deployed"):
+        planned = yield from plan(operator, deployment, planner=planner)
+        if planned.changed:
+            if not confirm(planned):
+                raise RefusedError("nothing was changed")
+            yield from _still_true(operator, deployment, planned, planner)
+        made = planned.plan
+        recorded = _record(operator, made, planned.changed, clock)
+        yield from _reconcile(operator, made.service, _desired(made, recorded.number), clock)
+        yield from _keys(operator, made)
+        release = operator.store.read(made.service)[0].live
+        finished = Finished(release, planned.changed, operator.url(made.service))
+        yield finished
+        return finished
+
+
+def rollback(
+    operator: Operator,
+    service: str,
+    number: int | None = None,
+    *,
+    clock: Clock = time.time,
+) -> Flow[Finished]:
+    """Make a new release that repeats an earlier one: the last good before now, or `number`.
+
+    Raises:
+        InputError: When there is no such release, or it was never good.
+    """
+    with operator.lock(service, "rolled back"):
+        history = operator.store.read(service)[0]
+        earlier = _to_repeat(history, number)
+        recorded = _record(operator, earlier.plan, True, clock, rollback_of=earlier.number)
+        desired = _desired(earlier.plan, recorded.number)
+        yield from _reconcile(operator, service, desired, clock)
+        finished = Finished(operator.store.read(service)[0].live, True, operator.url(service))
+        yield finished
+        return finished
+
+
+def destroy(operator: Operator, service: str, *, clock: Clock = time.time) -> Flow[Finished]:
+    """Drain and remove every release of the service, its keys, and a runtime nobody else uses.
+
+    Raises:
+        InputError: When the service was never deployed here.
+    """
+    with operator.lock(service, "destroyed"):
+        history = operator.store.read(service)[0]
+        if not history.releases:
+            known = ", ".join(operator.store.services()) or "none"
+            raise InputError(f"no service '{service}'", hint=f"there are: {known}")
+        drain = max(release.plan.drain_seconds for release in history.releases)
+        _end_all(operator, service, clock)
+        desired = Desired(None, drain_seconds=drain)
+        yield from _reconcile(operator, service, desired, clock)
+        yield from operator.retire(service, keep_logs=False)
+        finished = Finished(None, True, "")
+        yield finished
+        return finished
+
+
+def _desired(plan: Plan, number: int) -> Desired:
+    return Desired(number, plan.strategy, plan.drain_seconds)
+
+
+def _still_true(
+    operator: Operator, deployment: Deployment, planned: Planned, planner: Planner
+) -> Generator[Event, None, None]:
+    """Refuse a plan whose facts have changed while it was being looked at."""
+    facts = yield from operator.resolve(deployment)
+    if planner(deployment, facts).facts_digest != planned.plan.facts_digest:
+        raise RefusedError(
+            "what the plan was made of has changed since it was shown",
+            hint="deploy again: it is planned anew",
+        )
+
+
+def _to_repeat(history: History, number: int | None) -> Release:
+    if not history.releases:
+        raise InputError(f"no service '{history.service}' to roll back")
+    good = [r for r in history.releases if r.verified_at is not None]
+    live = history.live
+    if number is None:
+        earlier = [r for r in good if live is None or r.plan.identity != live.plan.identity]
+        if not earlier:
+            raise InputError(
+                f"{history.service} has no earlier good release",
+                hint=f"llmops history {history.service}",
+            )
+        return earlier[-1]
+    found = history.find(number)
+    if found is None or found.verified_at is None:
+        known = ", ".join(str(release.number) for release in good) or "none"
+        raise InputError(
+            f"{history.service} has no good release {number}", hint=f"good ones are: {known}"
+        )
+    return found
+
+
+def _update(
+    operator: Operator, service: str, edit: Callable[[History], History]
+) -> History:
+    """Write an edited history by compare-and-swap, reading again when another was quicker."""
+    for _ in range(WRITES):
+        history, version = operator.store.read(service)
+        edited = edit(history)
+        if edited == history:
+            return history
+        try:
+            operator.store.write(edited, version)
+        except Conflict:
+            continue
+        return edited
+    raise TargetError(f"the record of {service} is written by somebody else all the time")
+
+
+def _record(
+    operator: Operator, plan: Plan, changed: bool, clock: Clock, rollback_of: int | None = None
+) -> Release:
+    """Record what is meant before anything is done; the release that should serve.
+
+    A release of the same plan that an earlier run left on its way is continued; one of another
+    plan is given up. Without a change the live one is returned, and nothing is recorded.
+    """
+    chosen: list[Release] = []
+
+    def edit(history: History) -> History:
+        chosen.clear()
+        now = clock()
+        for release in history.releases:
+            if release.state is State.STAGING:
+                same = release.plan.identity == plan.identity and changed
+                if same and release.rollback_of == rollback_of and not chosen:
+                    chosen.append(release)
+                else:
+                    given_up = replace(
+                        release, state=State.FAILED, ended_at=now, reason="superseded"
+                    )
+                    history = history.with_release(given_up)
+        live = history.live
+        if not changed and live is not None:
+            chosen[:] = [live]
+        elif not chosen:
+            chosen.append(
+                Release(
+                    service=plan.service,
+                    number=history.next_number,
+                    plan=plan,
+                    state=State.STAGING,
+                    created_at=now,
+                    rollback_of=rollback_of,
+                )
+            )
+            history = history.with_release(chosen[0])
+        return history
+
+    _update(operator, plan.service, edit)
+    return chosen[0]
+
+
+def _end_all(operator: Operator, service: str, clock: Clock) -> None:
+    def edit(history: History) -> History:
+        for release in history.releases:
+            if release.state in (State.STAGING, State.LIVE):
+                state = State.RETIRED if release.state is State.LIVE else State.FAILED
+                reason = "" if release.state is State.LIVE else "destroyed"
+                ended = replace(release, state=state, ended_at=clock(), reason=reason)
+                history = history.with_release(ended)
+        return history
+
+    _update(operator, service, edit)
+
+
+def _reconcile(operator: Operator, service: str, desired: Desired, clock: Clock) -> Flow[None]:
+    """Observe, decide, act, until what is desired is so.
+
+    Raises:
+        TargetError: When it cannot become so, after what it left was removed.
+    """
+    cause: TargetError | None = None
+    for _ in range(MAX_STEPS):
+        observed = Observed(operator.store.read(service)[0], operator.observe(service))
+        step = next_step(observed, desired, clock())
+        if isinstance(step, Done):
+            return
+        if isinstance(step, Blocked):
+            if observed.history.live is None:
+                yield from operator.retire(service, keep_logs=True)
+            raise _failure(step, cause) from cause
+        try:
+            yield from _act(operator, observed, step, clock)
+        except TargetError as error:
+            if not isinstance(step, (Stage, Verify)):
+                raise
+            if desired.number is not None and step.number != desired.number:
+                # The last good release cannot be brought back: the wanted one is not to blame.
+                raise
+            cause = error
+            _fail(operator, service, step.number, error, clock)
+        except (KeyboardInterrupt, GeneratorExit):
+            _stop_cleanly(operator, service, observed, step, clock)
+            raise
+    raise TargetError(f"{service} did not settle in {MAX_STEPS} steps", hint="deploy again")
+
+
+def _act(operator: Operator, observed: Observed, step: Step, clock: Clock) -> Flow[None]:
+    if isinstance(step, (Done, Blocked)):
+        return
+    text = f"{type(step).__name__.lower()} release {step.number}"
+    began = clock()
+    yield StepBegun(text)
+    release = observed.history.find(step.number)
+    if isinstance(step, Remove):
+        yield from operator.remove(observed.history.service, step.number)
+    elif release is None:
+        raise TargetError(f"release {step.number} has no record")
+    elif isinstance(step, Stage):
+        yield from operator.stage(release)
+    elif isinstance(step, Verify):
+        yield from operator.verify(release)
+        _promote(operator, release, clock)
+    elif isinstance(step, Shift):
+        yield from operator.shift(release)
+    elif isinstance(step, Drain):
+        yield from operator.drain(release, step.deadline)
+    yield StepEnded(text, clock() - began)
+
+
+def _promote(operator: Operator, verified: Release, clock: Clock) -> None:
+    """Record the verified release as live and the one before it as retired, in one write."""
+
+    def edit(history: History) -> History:
+        now = clock()
+        for release in history.releases:
+            if release.state is State.LIVE and release.number != verified.number:
+                history = history.with_release(replace(release, state=State.RETIRED, ended_at=now))
+        current = history.find(verified.number) or verified
+        return history.with_release(replace(current, state=State.LIVE, verified_at=now))
+
+    _update(operator, verified.service, edit)
+
+
+def _fail(
+    operator: Operator, service: str, number: int, error: TargetError, clock: Clock
+) -> None:
+    def edit(history: History) -> History:
+        release = history.find(number)
+        if release is None or release.state is not State.STAGING:
+            return history
+        failed = replace(release, state=State.FAILED, ended_at=clock(), reason=error.message)
+        return history.with_release(failed)
+
+    _update(operator, service, edit)
+
+
+def _failure(blocked: Blocked, cause: TargetError | None) -> TargetError:
+    serving = blocked.serving is not None
+    what = f"release {blocked.serving} still serves" if serving else "nothing serves"
+    message = cause.message if cause else blocked.reason
+    return TargetError(
+        f"{message}; {what}", hint=cause.hint if cause else "llmops history", serving=serving
+    )
+
+
+def _stop_cleanly(
+    operator: Operator, service: str, observed: Observed, step: Step, clock: Clock
+) -> None:
+    """After a first interrupt: take back a release that was on its way, unless it was verified."""
+    if not isinstance(step, (Stage, Verify)):
+        return
+    release = observed.history.find(step.number)
+    if release is None or release.state is not State.STAGING:
+        return
+    _fail(operator, service, step.number, TargetError("interrupted"), clock)
+    for _ in operator.remove(service, step.number):
+        pass
+    if observed.history.live is None:
+        for _ in operator.retire(service, keep_logs=True):
+            pass
+
+
+def _keys(operator: Operator, plan: Plan) -> Generator[Event, None, None]:
+    """Make the declared keys that are missing."""
+    have = {key.name for key in operator.keys(plan.service) if key.revoked_at is None}
+    for name in plan.keys:
+        if name not in have:
+            _, text = operator.create_key(plan.service, name)
+            yield KeyMade(plan.service, name, text)
+
+
+__all__ = ["Confirm", "Seen", "deploy", "destroy", "plan", "rollback"]

@@ -1,0 +1,1 @@
+"""The runtime: one Ray cluster with Serve, started and owned by one host process."""
