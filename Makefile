@@ -1,0 +1,81 @@
+# Everything a developer or CI does, by name. `make help` lists it.
+# Each target makes .venv from the lock by itself; the second time that costs nothing.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+PYTEST := $(BIN)/python -m pytest
+
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header --no-emit-index-url
+
+define NEXT
+
+How to go on:
+  .venv/bin/llmops chat demo            talk to it
+  .venv/bin/llmops status demo          what runs, and when it last answered
+  .venv/bin/llmops keys create demo     a key for your own client
+  .venv/bin/llmops init my-service      a file of your own
+  .venv/bin/llmops destroy demo         take it away
+docs/tutorial.md tells the rest. Run `make demo` again: it finds that nothing changed.
+endef
+export NEXT
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-core test-engines check bench lock clean
+.PHONY: check-format check-lint check-types check-imports check-house check-generated
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## Make .venv with llmops and the engines of this machine
+$(READY): requirements/local.txt requirements/uv.txt requirements/install.sh pyproject.toml
+	@echo "installing into .venv (once, some GB) ..."
+	@PYTHON=$(PYTHON) sh requirements/install.sh
+	@touch $@
+
+demo: $(READY) ## Serve a real model here and ask it something
+	@$(BIN)/llmops deploy -f examples/demo/llmops.yaml --yes
+	@echo
+	@$(BIN)/llmops chat demo "What is the capital of France?"
+	@echo "$$NEXT"
+
+test: $(READY) ## All tests but the heavier tier; starts a real Ray and vLLM
+	@$(PYTEST)
+
+test-core: $(READY) ## The tests that start no engine: seconds
+	@$(PYTEST) -m "not engines and not e2e"
+
+test-engines: $(READY) ## The heavier tier: kills, races, the real demo model
+	@$(PYTEST) -m engines
+
+check: check-format check-lint check-types check-imports check-generated check-house ## Format, lint, types, import contract, doors, pages, examples
+
+check-format: $(READY)
+	@$(BIN)/ruff format --check --quiet .
+
+check-lint: $(READY)
+	@$(BIN)/ruff check --quiet .
+
+check-types: $(READY)
+	@$(BIN)/mypy
+
+check-imports: $(READY)
+	@$(BIN)/lint-imports --no-cache
+
+check-generated: $(READY)
+	@$(BIN)/python -m llmops.spec.generate --check
+	@$(BIN)/python -m cli.reference --check
+
+check-house: $(READY)
+	@$(PYTEST) --durations=0 --durations-min=5 tests/house
+
+bench: $(READY) ## Measure start, throughput and latency beside bare vLLM
+	@$(BIN)/python -m benchmarks
+
+lock: ## Choose versions anew within pyproject.toml's bounds (needs uv)
+	@$(LOCK) --upgrade --extra local --extra s3 --group dev pyproject.toml -o requirements/local.txt
+
+clean: ## Remove .venv, caches and build outputs (destroy your services first)
+	rm -rf .venv .cache build dist .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
