@@ -56,6 +56,9 @@ def environment(run: EngineRun) -> dict[str, str]:
             # places them.
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "OMP_NUM_THREADS": str(run.threads),
+            # The engine runs eagerly; a helper that ranks log-probabilities would still be
+            # compiled at the first request that asks for them, and hold everybody up for 17 s.
+            "TORCHDYNAMO_DISABLE": "1",
         }
     return settings
 

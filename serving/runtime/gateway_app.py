@@ -118,7 +118,6 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-@serve.deployment(name=GATEWAY)
 class Gateway:
     """Hosts the gateway's app; knows which generation of the routing table it uses."""
 
@@ -203,4 +202,5 @@ class Gateway:
 
 def build(args: dict[str, Any]) -> serve.Application:
     """Serve's entry point for the gateway's application."""
-    return Gateway.bind(args["home"], args["host"], args["port"], args["metrics_port"])
+    deployment = serve.deployment(name=GATEWAY)(Gateway)
+    return deployment.bind(args["home"], args["host"], args["port"], args["metrics_port"])

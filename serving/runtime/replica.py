@@ -11,7 +11,6 @@ import contextlib
 import json
 import logging
 import os
-import sys
 import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -28,7 +27,6 @@ loopback.keep_serve_on_loopback()
 log = logging.getLogger("llmops.replica")
 
 
-@serve.deployment(name=REPLICA)
 class Replica:
     """One engine. Its requests are `(method, path, headers, body)`; see `serving.engines.call`."""
 
@@ -51,8 +49,10 @@ class Replica:
         os.dup2(file, 1)
         os.dup2(file, 2)
         os.close(file)
-        sys.stdout.flush()
-        logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+        handler = logging.FileHandler(path)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
 
     async def _start(self) -> None:
         from serving.engines import vllm
@@ -95,4 +95,5 @@ class Replica:
 
 def build(args: dict[str, Any]) -> serve.Application:
     """Serve's entry point for a release's application."""
-    return Replica.bind(args["home"], args["run"])
+    deployment = serve.deployment(name=REPLICA)(Replica)
+    return deployment.bind(args["home"], args["run"])
