@@ -49,6 +49,9 @@ class ServiceStatus:
     name: str
     target: str
     url: str
+    """Base URL of the endpoint, ending in `/v1`."""
+    metrics_url: str
+    """Where Prometheus scrapes, on loopback; empty when nothing runs."""
     model: str
     """What requests name as `model`."""
     healthy: bool

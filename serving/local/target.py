@@ -99,6 +99,10 @@ class LocalTarget:
         host = endpoint["host"]
         return f"http://{f'[{host}]' if ':' in host else host}:{endpoint['port']}/v1"
 
+    def _metrics_url(self) -> str:
+        endpoint = self._runtime.endpoint()
+        return f"http://127.0.0.1:{endpoint['metrics_port']}/" if endpoint else ""
+
     def status(self, service: str) -> ServiceStatus:
         """What `llmops status` shows.
 
@@ -114,6 +118,7 @@ class LocalTarget:
             name=service,
             target="local",
             url=self.url(service),
+            metrics_url=self._metrics_url(),
             model=service,
             healthy=bool(gateway.get("healthy", False)),
             last_generation_at=gateway.get("last_generation_at"),

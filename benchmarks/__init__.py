@@ -1,0 +1,1 @@
+"""Measurements: both sides in one run, interleaved, with a noise floor. Never run as tests."""

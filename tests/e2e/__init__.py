@@ -1,0 +1,1 @@
+"""What a user does, with the real engine: the installed `llmops`, and HTTP."""

@@ -1,0 +1,158 @@
+"""The stage of the end-to-end tests: one home, one runtime, one service of a tiny real model.
+
+Nothing here looks inside llmops: it runs the installed program and speaks HTTP, as a user does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+LLMOPS = Path(sys.executable).with_name("llmops")
+DEADLINE = 420.0
+"""Seconds that one command may take; a start takes about 60 on two busy cores."""
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Stage:
+    """A home with its spec file, and what can be done there."""
+
+    home: Path
+    folder: Path
+    port: int
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.environment = os.environ | {"LLMOPS_HOME": str(self.home), "NO_COLOR": "1"}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def spec(self, name: str, source: str, **fields: str) -> Path:
+        """Write a spec; fields are sections in flow style."""
+        lines = [f"name: {name}", f"target: {{kind: local, port: {self.port}}}"]
+        sections = {"model": f"{{source: '{source}', context: 512}}"} | {
+            "engine": "{kv_cache: 1GiB}",
+            "maintenance": "{drain: 20s}",
+        }
+        lines += [f"{key}: {value}" for key, value in (sections | fields).items()]
+        path = self.folder / f"{name}.yaml"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def run(self, *arguments: str, stdin: str | None = None, seconds: float = DEADLINE) -> Done:
+        """Run the program to its end."""
+        done = subprocess.run(
+            [str(LLMOPS), *arguments],
+            env=self.environment,
+            input=stdin if stdin is not None else "",
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Begin a command and return while it runs."""
+        return subprocess.Popen(
+            [str(LLMOPS), *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def deploy(self, spec: Path) -> Done:
+        """Deploy without questions."""
+        return self.run("deploy", "-f", str(spec), "--yes")
+
+    def status(self, name: str) -> Any:
+        """What `status -o json` says."""
+        return self.run("status", name, "-o", "json").json()
+
+    def live(self, name: str) -> int:
+        """Number of the release that holds the traffic."""
+        [release] = [r for r in self.status(name)["releases"] if r["share"] == 100]
+        number: int = release["number"]
+        return number
+
+    def key(self, name: str, label: str) -> str:
+        """A new API key."""
+        made = self.run("keys", "create", name, "--key-name", label, "-o", "json")
+        assert made.code == 0, made.text
+        text: str = made.json()["key"]
+        return text
+
+    def complete(self, name: str, key: str, **fields: Any) -> httpx.Response:
+        """Ask for a completion."""
+        body = {"model": name, "prompt": "one two three", "max_tokens": 8} | fields
+        headers = {"authorization": f"Bearer {key}"}
+        return httpx.post(f"{self.url}/v1/completions", json=body, headers=headers, timeout=120)
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs for this home."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                environment = process.environ()
+                alive = process.status() != psutil.STATUS_ZOMBIE
+            except (psutil.Error, OSError):
+                continue
+            if alive and environment.get("LLMOPS_HOME") == str(self.home):
+                found.append(process)
+        return [process for process in found if process.pid != os.getpid()]
+
+    def end(self) -> None:
+        """End whatever a failed test may have left."""
+        for process in self.processes():
+            process.send_signal(signal.SIGKILL)
+
+
+def until(what: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until something is so.
+
+    Raises:
+        AssertionError: When it is not, in time.
+    """
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, f"{what} did not come true in {seconds} s"
+        time.sleep(0.1)

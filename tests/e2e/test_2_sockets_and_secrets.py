@@ -1,0 +1,59 @@
+"""What is open, and what is written down."""
+
+from __future__ import annotations
+
+import psutil
+
+from serving.runtime.launcher import SOCKETS
+from tests.e2e.conftest import CANARY, Service
+from tests.e2e.stage import Stage
+
+
+def test_every_listening_socket_is_on_the_launchers_list(stage: Stage, service: Service) -> None:
+    names = {process.pid: process for process in stage.processes()}
+    assert len(names) > 5, "the runtime's processes were not found"
+    listening = [
+        connection
+        for connection in psutil.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN and connection.pid in names
+    ]
+    assert any(connection.laddr.port == stage.port for connection in listening)
+    for connection in listening:
+        assert connection.pid is not None
+        process = names[connection.pid]
+        owner = " ".join([process.name(), *process.cmdline()[:1]])
+        address = connection.laddr.ip.removeprefix("::ffff:")
+        allowed = [s for s in SOCKETS if s.owner in owner and s.address == address]
+        assert allowed, f"{owner} listens on {connection.laddr}, which no one has listed"
+
+
+def test_no_secret_and_no_prompt_is_in_any_file(stage: Stage, service: Service) -> None:
+    secrets = {
+        "an API key": service.key,
+        "the hashable part of a key": service.key.rsplit("-", 1)[-1],
+        "a prompt": CANARY,
+    }
+    places = [stage.home, *(p for p in stage.home.parent.glob("llmops-*"))]
+    searched = 0
+    for place in places:
+        for path in place.rglob("*"):
+            if not path.is_file() or "models" in path.parts:
+                continue
+            searched += 1
+            content = path.read_bytes()
+            for what, secret in secrets.items():
+                assert secret.encode() not in content, f"{what} is in {path}"
+    assert searched > 5
+    assert service.key not in service.printed
+
+
+def test_state_is_private_to_the_user(stage: Stage, service: Service) -> None:
+    for path in stage.home.rglob("*"):
+        if path.is_dir() or "models" in path.parts:
+            continue
+        if path.name in ("keys.json", "audit.jsonl") or path.parent.name in (
+            "operator-keys",
+            "releases",
+        ):
+            assert path.stat().st_mode & 0o077 == 0, path
+    assert stage.home.stat().st_mode & 0o077 == 0
