@@ -1,6 +1,6 @@
 """`llmops --help` against `python -c pass`: how long a user waits for the least.
 
-    .venv/bin/python -m benchmarks.help [ROUNDS]
+.venv/bin/python -m benchmarks.help [ROUNDS]
 """
 
 from __future__ import annotations

@@ -135,7 +135,8 @@ def deployed(home: Path) -> Iterator[Side]:
 
 def llmops(*arguments: str, env: dict[str, str]) -> str:
     """Run the installed program; its standard output."""
-    done = subprocess.run([str(LLMOPS), *arguments], env=env, capture_output=True, text=True)
+    command = [str(LLMOPS), *arguments]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"llmops {' '.join(arguments)}: {done.stdout}{done.stderr}")
     return done.stdout

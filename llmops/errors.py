@@ -4,9 +4,9 @@
     ├── InputError              2   what the user wrote or asked for is wrong; nothing was changed
     │   └── SpecError           2   a file is wrong; carries one Problem per mistake
     ├── RefusedError            3   the plan or a policy says no; carries the arithmetic
-    ├── BusyError               3   another writer holds the release lock; names the holder
+    ├── BusyError               3   another writer holds the service; names the holder
     ├── ModelError              2   a model cannot be had, or is not what its manifest says
-    └── TargetError             4   the target failed; `serving` tells whether a release still serves
+    └── TargetError             4   the target failed; `serving`: a release still serves
                                 5   … and nothing serves
 
 A message says what, where, what was expected and what was found; `hint` says what to do next.

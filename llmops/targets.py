@@ -30,6 +30,8 @@ class KeyInfo:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseStatus:
+    """What `llmops status` tells of one release. Times are Unix seconds."""
+
     number: int
     state: str
     phase: str

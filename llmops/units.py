@@ -103,7 +103,7 @@ class Bytes(_Quantity):
     Kubernetes' `16Gi` is read as `16GiB`.
     """
 
-    UNITS = {
+    UNITS: ClassVar[dict[str, int]] = {
         "TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10,
         "TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3,
         "Ti": 2**40, "Gi": 2**30, "Mi": 2**20, "Ki": 2**10, "B": 1,
@@ -124,7 +124,13 @@ class Bytes(_Quantity):
 class Duration(_Quantity):
     """A time in milliseconds, written as `500ms`, `30s`, `5min`, `2h` or `7d`."""
 
-    UNITS = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "ms": 1, "s": 1000}
+    UNITS: ClassVar[dict[str, int]] = {
+        "d": 86_400_000,
+        "h": 3_600_000,
+        "min": 60_000,
+        "ms": 1,
+        "s": 1000,
+    }
     PRINTED = ("d", "h", "min", "s", "ms")
     EXAMPLE = "5min"
     LIMIT = 365 * 86_400_000

@@ -71,7 +71,7 @@ def deploy(
     operator: Operator,
     deployment: Deployment,
     *,
-    confirm: Confirm = lambda planned: True,
+    confirm: Confirm = lambda _: True,
     planner: Planner = make_plan,
     clock: Clock = time.time,
 ) -> Flow[Finished]:
@@ -180,9 +180,7 @@ def _to_repeat(history: History, number: int | None) -> Release:
     return found
 
 
-def _update(
-    operator: Operator, service: str, edit: Callable[[History], History]
-) -> History:
+def _update(operator: Operator, service: str, edit: Callable[[History], History]) -> History:
     """Write an edited history by compare-and-swap, reading again when another was quicker."""
     for _ in range(WRITES):
         history, version = operator.store.read(service)
@@ -323,9 +321,7 @@ def _promote(operator: Operator, verified: Release, clock: Clock) -> None:
     _update(operator, verified.service, edit)
 
 
-def _fail(
-    operator: Operator, service: str, number: int, error: TargetError, clock: Clock
-) -> None:
+def _fail(operator: Operator, service: str, number: int, error: TargetError, clock: Clock) -> None:
     def edit(history: History) -> History:
         release = history.find(number)
         if release is None or release.state is not State.STAGING:

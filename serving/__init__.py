@@ -1,0 +1,1 @@
+"""Serving: models, engines, the gateway and the runtime that holds them on a machine."""

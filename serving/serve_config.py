@@ -77,8 +77,10 @@ def render(
     apps = [_release_application(release, settings) for release in releases]
     return {
         "proxy_location": "Disabled",
-        "applications": [_gateway_application(settings, {**table, "generation": generation})]
-        + sorted(apps, key=lambda app: str(app["name"])),
+        "applications": [
+            _gateway_application(settings, {**table, "generation": generation}),
+            *sorted(apps, key=lambda app: str(app["name"])),
+        ],
     }
 
 

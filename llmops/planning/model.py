@@ -93,6 +93,8 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class PlannedModel:
+    """The model part of a plan."""
+
     source: str
     revision: str
     parameters: Figure
@@ -117,6 +119,8 @@ class PlannedMemory:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
+    """How one replica is cut, and how many there are."""
+
     device: str
     """`cpu` or `gpu`."""
     tensor: int
@@ -142,6 +146,8 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
+    """Which engine runs it, and what it is told beside the plan's figures."""
+
     kind: str
     version: str
     dtype: str

@@ -142,13 +142,16 @@ def _refusal(
     block: int,
 ) -> RefusedError:
     shards = shape.replicas * shape.tensor
-    need = shards * (fixed + max(kv, context * per_token))
+    cache = max(kv, context * per_token)
     message = (
         f"it does not fit: {shape.replicas} replica(s) x {shape.tensor} shard(s) x"
-        f" ({Bytes(fixed).human()} weights and engine + {Bytes(max(kv, context * per_token)).human()}"
-        f" KV cache for {context} tokens) = {Bytes(need).human()}, and {Bytes(room).human()} are free"
+        f" ({Bytes(fixed).human()} weights and engine + {Bytes(cache).human()} KV cache"
+        f" for {context} tokens) = {Bytes(shards * (fixed + cache)).human()},"
+        f" and {Bytes(room).human()} are free"
     )
-    return RefusedError(message, hint=_hint(deployment, facts, shape, room, fixed, per_token, block))
+    return RefusedError(
+        message, hint=_hint(deployment, facts, shape, room, fixed, per_token, block)
+    )
 
 
 def _hint(

@@ -54,9 +54,8 @@ def _bring_up(observed: Observed, desired: Desired, wanted: Release, now: float)
             return step
     elif last_good is not None:
         # It serves while the new one is made, whatever happened to it meanwhile.
-        if step := _serve(observed, last_good):
-            return step
-        if step := _clear_failed(observed, {wanted.number, last_good.number}):
+        keep = {wanted.number, last_good.number}
+        if step := _serve(observed, last_good) or _clear_failed(observed, keep):
             return step
     if observed.of(wanted.number).phase is not Phase.READY:
         return Stage(wanted.number)
@@ -83,9 +82,9 @@ def _fall_back(observed: Observed, desired: Desired, failed: Release, now: float
     last_good = observed.history.live
     if last_good is None:
         return _clear(observed, desired, now, keep=None) or Blocked(failed.reason, None)
-    if observed.of(failed.number).phase is not Phase.ABSENT:
-        if observed.of(failed.number).share == 0 or desired.strategy == "recreate":
-            return Remove(failed.number)
+    seen = observed.of(failed.number)
+    if seen.phase is not Phase.ABSENT and (not seen.share or desired.strategy == "recreate"):
+        return Remove(failed.number)
     if step := _settle(observed, desired, last_good, now):
         return step
     return Blocked(failed.reason, last_good.number)
@@ -108,9 +107,9 @@ def _clear(observed: Observed, desired: Desired, now: float, *, keep: int | None
 def _clear_failed(observed: Observed, keep: set[int]) -> Step | None:
     """Remove what earlier runs left and nobody wants; what still drains may go on."""
     for seen in observed.seen:
-        if seen.number not in keep and seen.share == 0 and not seen.in_flight:
-            if seen.phase is not Phase.ABSENT:
-                return Remove(seen.number)
+        idle = not seen.share and not seen.in_flight
+        if seen.number not in keep and idle and seen.phase is not Phase.ABSENT:
+            return Remove(seen.number)
     return None
 
 

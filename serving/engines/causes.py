@@ -41,7 +41,10 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
         "set engine.kv_cache lower, or stop what else uses memory (llmops status)",
     ),
     (
-        r"Model architectures (?P<n>\[[^\]]{1,200}\]) (?:are not|failed to be) (?:supported|inspected)",
+        (
+            r"Model architectures (?P<n>\[[^\]]{1,200}\])"
+            r" (?:are not|failed to be) (?:supported|inspected)"
+        ),
         "the engine does not know the model's architecture {n}",
         "use a model that this vLLM version supports",
     ),
@@ -51,12 +54,15 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
         "use a model that the installed versions support (llmops doctor shows them)",
     ),
     (
-        r"(?:HeaderTooLarge|InvalidHeaderDeserialization|SafetensorError[^\n]{0,120}|MetadataIncompleteBuffer)",
+        r"HeaderTooLarge|InvalidHeaderDeserialization|SafetensorError|MetadataIncompleteBuffer",
         "a weight file is damaged",
         "remove the model from the cache and deploy again: its files are then fetched anew",
     ),
     (
-        r"(?:KeyError|ValueError): (?P<n>[^\n]{0,120}(?:not initialized from checkpoint|no module or parameter named)[^\n]{0,80})",
+        (
+            r"(?:KeyError|ValueError): (?P<n>[^\n]{0,120}"
+            r"(?:not initialized from checkpoint|no module or parameter named)[^\n]{0,80})"
+        ),
         "the weights do not fit the model's config: {n}",
         "check that config.json and the weight files belong together",
     ),
@@ -76,7 +82,9 @@ _GENERIC = re.compile(
     r"Engine core initialization failed|WorkerProc initialization failed|See root cause above"
     r"|See stack trace|EngineDeadError|Executor failed|leaked (?:semaphore|shared_memory)"
 )
-_ERROR = re.compile(r"(?:^|[\s\]])(?P<e>(?:[a-z_]+\.)*[A-Z]\w*(?:Error|Exception|Failure)): (?P<m>\S[^\n]*)")
+_ERROR = re.compile(
+    r"(?:^|[\s\]])(?P<e>(?:[a-z_]+\.)*[A-Z]\w*(?:Error|Exception|Failure)): (?P<m>\S[^\n]*)"
+)
 
 
 def find_cause(log: str, error: BaseException | None = None) -> Cause:

@@ -21,7 +21,7 @@ import os
 from collections.abc import Iterator, Sequence
 from multiprocessing import forkserver
 
-_SERVER = forkserver._forkserver  # type: ignore[attr-defined]  # the module's own singleton
+_SERVER = forkserver._forkserver  # noqa: SLF001 - the singleton
 
 
 def _already_running() -> None:
@@ -40,7 +40,7 @@ class _Process(multiprocessing.context.ForkServerProcess):
         os.environ.clear()
         os.environ.update(self._environment)
         # Without this a child would start a second, cold server of its own for the workers.
-        _SERVER.ensure_running = _already_running
+        _SERVER.ensure_running = _already_running  # type: ignore[method-assign]
         install()
         super().run()
 

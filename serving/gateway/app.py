@@ -121,12 +121,13 @@ class App:
             await self._answer(exchange)
         except Refusal as refusal:
             await exchange.refuse(refusal)
-        except Exception as error:  # the last resort: a client never sees what went wrong inside
+        except Exception as error:  # the last resort: no client sees what went wrong inside
             if not self._defences.quiet_errors:
                 raise
-            refusal = Refusal(500, "internal_error", "something failed here", kind="server_error")
             exchange.failure = type(error).__name__
-            await exchange.refuse(refusal)
+            await exchange.refuse(
+                Refusal(500, "internal_error", "something failed here", kind="server_error")
+            )
         finally:
             self._record(exchange)
 
@@ -146,7 +147,9 @@ class App:
         service, key = self._authenticate(exchange)
         if path in GENERATIONS:
             if method != "POST":
-                raise Refusal(405, "method_not_allowed", "send a POST", headers=(("allow", "POST"),))
+                raise Refusal(
+                    405, "method_not_allowed", "send a POST", headers=(("allow", "POST"),)
+                )
             await self._generate(exchange, service, key)
         elif path == "/v1/models" or path.startswith("/v1/models/"):
             if method not in ("GET", "HEAD"):

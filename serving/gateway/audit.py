@@ -1,5 +1,4 @@
-"""One line per decision: who asked for what, and what was decided. Never any content, never a key.
-"""
+"""One line per decision: who asked for what, and what was decided. No content and no key."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ class Audit:
     """Writes audit lines as JSON to a file; `None` writes nowhere."""
 
     def __init__(self, path: Path | None) -> None:
-        self._log = logging.Logger("llmops.audit", logging.INFO)
+        self._log = logging.Logger("llmops.audit", logging.INFO)  # noqa: LOG001 - one per app, none global
         self._log.propagate = False
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

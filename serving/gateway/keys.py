@@ -146,9 +146,7 @@ def _locked(path: Path) -> FileLock:
 
 
 def _services(document: dict[str, Any]) -> dict[str, list[Key]]:
-    return {
-        service: [Key(**key) for key in keys] for service, keys in document["services"].items()
-    }
+    return {service: [Key(**key) for key in keys] for service, keys in document["services"].items()}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -120,7 +120,11 @@ def _read_limit(path: str) -> list[str]:
 
 def _gpus() -> tuple[Gpu, ...]:
     """NVIDIA GPUs by their own tool; none where there is no driver."""
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
+    query = [
+        "nvidia-smi",
+        "--query-gpu=name,memory.total,memory.free",
+        "--format=csv,noheader,nounits",
+    ]
     try:
         answer = subprocess.run(
             query, capture_output=True, text=True, timeout=NVIDIA_TIMEOUT, check=True
@@ -141,7 +145,8 @@ def port_owner(port: int) -> str:
     except psutil.AccessDenied:
         return ""
     for connection in connections:
-        if connection.status != psutil.CONN_LISTEN or connection.laddr.port != port:
+        listens = connection.status == psutil.CONN_LISTEN and connection.laddr
+        if not listens or connection.laddr[1] != port:
             continue
         if connection.pid is None:
             return "another user's program"

@@ -39,9 +39,7 @@ class Members:
 
     def without_traffic(self, service: str, number: int) -> Members:
         """This with no new request going to the release."""
-        shares = self.shares | {
-            key: 0 for key in self.shares if key == (service, number)
-        }
+        shares = self.shares | {key: 0 for key in self.shares if key == (service, number)}
         return replace(self, shares=shares, generation=self.generation + 1)
 
     def without(self, service: str, number: int) -> Members:

@@ -1,7 +1,7 @@
 """The release store of this machine: one JSON file per service, written by compare-and-swap.
 
 A write replaces the file by rename, after it has reached the disk, and keeps the version before it
-beside it. A file that cannot be read is reported, with that copy as the way out; nothing is guessed.
+beside it. A file that cannot be read is reported, with that copy as the way out; none is guessed.
 """
 
 from __future__ import annotations

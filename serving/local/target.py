@@ -6,11 +6,13 @@ drives. It holds no state of its own: everything is in files under its home, and
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from llmops.errors import InputError
 from llmops.events import Flow, Progress
@@ -249,10 +251,8 @@ class LocalTarget:
         if file.exists():
             return
         private_directory(file.parent)
-        try:
+        with contextlib.suppress(InputError):  # the usual case: none whose text was lost
             revoke_key(self._runtime.paths.keys, service, OPERATOR)
-        except InputError:
-            pass  # the usual case: there is none whose text was lost
         _, text = create_key(self._runtime.paths.keys, service, OPERATOR)
         file.touch(mode=0o600)
         file.write_text(text)
@@ -265,15 +265,12 @@ class LocalTarget:
 
 
 def _info(key: Key) -> KeyInfo:
-    return KeyInfo(
-        id=key.id, name=key.name, created_at=key.created_at, revoked_at=key.revoked_at
-    )
+    return KeyInfo(id=key.id, name=key.name, created_at=key.created_at, revoked_at=key.revoked_at)
 
 
-def _release_status(release: Release, seen: Seen | None, state: dict[str, object]) -> ReleaseStatus:
-    apps: dict[str, dict[str, list[dict[str, int]]]] = state["applications"]  # type: ignore[assignment]
+def _release_status(release: Release, seen: Seen | None, state: dict[str, Any]) -> ReleaseStatus:
     name = application_name(release.service, release.number)
-    replicas = apps.get(name, {"replicas": []})["replicas"]
+    replicas = state["applications"].get(name, {"replicas": []})["replicas"]
     running = [replica for replica in replicas if replica["state"] == "RUNNING"]
     return ReleaseStatus(
         number=release.number,
@@ -286,4 +283,3 @@ def _release_status(release: Release, seen: Seen | None, state: dict[str, object
         verified_at=release.verified_at,
         reason=release.reason,
     )
-

@@ -82,9 +82,7 @@ class Bucket:
 
     def _reader(self, name: str) -> Any:
         path = self._path(name)
-        return lambda offset, length: self._system.cat_file(
-            path, start=offset, end=offset + length
-        )
+        return lambda offset, length: self._system.cat_file(path, start=offset, end=offset + length)
 
     def fetch_bytes(self) -> int:
         return sum(int(entry["size"]) for entry in self._objects.values())

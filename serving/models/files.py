@@ -41,13 +41,13 @@ class Directory:
             marks.append(f"{name} {found.st_size} {found.st_mtime_ns} {found.st_ino}")
         return hashlib.sha256("\n".join(marks).encode()).hexdigest()
 
-    def describe(self, had: Path | None) -> Description:
+    def describe(self, had: Path | None) -> Description:  # noqa: ARG002 - a Place's signature
         return read_directory(self._directory)
 
     def fetch_bytes(self) -> int:
         return 0
 
-    def fetch(self, files: Path) -> Flow[None]:
+    def fetch(self, files: Path) -> Flow[None]:  # noqa: ARG002 - a Place's signature
         yield from ()
 
 

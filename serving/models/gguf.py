@@ -24,7 +24,7 @@ ARCHITECTURES = {
 
 
 def describe(path: Path) -> tuple[dict[str, Any], Weights, bool]:
-    """`config.json`'s deciding fields, the weights as they will be (bfloat16), chat template or not.
+    """`config.json`'s deciding fields, the weights as they will be, and chat template or not.
 
     Raises:
         ModelError: When it is not a GGUF file, or of an architecture that is not converted.
@@ -46,7 +46,9 @@ def describe(path: Path) -> tuple[dict[str, Any], Weights, bool]:
     names = {tensor.name for tensor in reader.tensors}
     count = sum(math.prod(int(n) for n in tensor.shape) for tensor in reader.tensors)
     embedding = next(t for t in reader.tensors if t.name == "token_embd.weight")
-    config = _config(fields, kind, vocabulary=int(embedding.shape[-1]), tied="output.weight" not in names)
+    config = _config(
+        fields, kind, vocabulary=int(embedding.shape[-1]), tied="output.weight" not in names
+    )
     return config, Weights({"BF16": count}, 2 * count), "tokenizer.chat_template" in fields
 
 

@@ -58,7 +58,9 @@ def parse(name: str, read: Callable[[int, int], bytes], size: int) -> dict[str, 
         )
     length = int.from_bytes(start, "little") if len(start) == 8 else 0
     if not 2 <= length <= min(MAX_HEADER, size - 8):
-        raise ModelError(f"{name} is not a whole safetensors file: its header claims {length} bytes")
+        raise ModelError(
+            f"{name} is not a whole safetensors file: its header claims {length} bytes"
+        )
     try:
         header: dict[str, Any] = json.loads(read(8, length))
         header.pop("__metadata__", None)

@@ -113,7 +113,7 @@ class Hub:
                         if attempt == TRIES - 1 or not isinstance(error, _Interrupted):
                             raise
                 outcome.append(None)
-            except BaseException as error:  # carried to the caller's thread, and raised there
+            except BaseException as error:  # noqa: BLE001 - carried to the caller's thread, and raised there
                 outcome.append(error)
 
         thread = threading.Thread(target=work, daemon=True)
@@ -161,7 +161,7 @@ class _explained:  # noqa: N801 - reads as a statement: `with _explained(...)`
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None or isinstance(error, ModelError):
             return
         import httpx

@@ -222,5 +222,3 @@ def _refuse_remote_code(source: str, config: dict[str, Any]) -> None:
             f"{source} needs its own code to run (auto_map), and trust_remote_code is off",
             hint="use a model whose architecture the engine has built in",
         )
-
-

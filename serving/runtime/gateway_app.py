@@ -121,9 +121,7 @@ def _listen(host: str, port: int) -> socket.socket:
 class Gateway:
     """Hosts the gateway's app; knows which generation of the routing table it uses."""
 
-    async def __init__(  # noqa: PYI034 - Serve awaits an asynchronous constructor
-        self, home: str, host: str, port: int, metrics_port: int
-    ) -> None:
+    async def __init__(self, home: str, host: str, port: int, metrics_port: int) -> None:  # type: ignore[misc]
         paths = RuntimePaths(Path(home))
         self._upstream = ServeUpstream()
         self._metrics = Metrics()

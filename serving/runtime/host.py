@@ -60,7 +60,7 @@ class Host:
         serve.start(proxy_location="Disabled")
 
     def record(self) -> None:
-        """Say who the host is, so that a later command finds it and a reused pid is not believed."""
+        """Say who the host is: a later command finds it, and does not believe a reused pid."""
         record = {"pid": os.getpid(), "started_at": self._started_at, **self._endpoint}
         self._paths.host_record.write_text(json.dumps(record))
 
@@ -94,12 +94,12 @@ class Host:
         try:
             handle = serve.get_deployment_handle(GATEWAY, GATEWAY)
             state: dict[str, Any] = await asyncio.wait_for(handle.state.remote(), 5.0)
-        except Exception as error:  # whatever keeps it from answering, the answer is "not there"
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from answering, it is not there
             log.info("gateway does not answer: %s", type(error).__name__)
             return None
         return state
 
-    async def state(self, request: Request) -> Response:
+    async def state(self, _request: Request) -> Response:
         applications = await asyncio.to_thread(self.applications)
         running = applications.get(GATEWAY, {}).get("status") == "RUNNING"
         return JSONResponse(
@@ -121,7 +121,7 @@ class Host:
             return PlainTextResponse(f"{type(error).__name__}: {error}", status_code=400)
         return PlainTextResponse("ok")
 
-    async def alive(self, request: Request) -> Response:
+    async def alive(self, _request: Request) -> Response:
         return PlainTextResponse("ok")
 
     def control_app(self) -> Starlette:

@@ -30,7 +30,7 @@ log = logging.getLogger("llmops.replica")
 class Replica:
     """One engine. Its requests are `(method, path, headers, body)`; see `serving.engines.call`."""
 
-    async def __init__(self, home: str, run: dict[str, Any]) -> None:  # noqa: PYI034
+    async def __init__(self, home: str, run: dict[str, Any]) -> None:  # type: ignore[misc]
         self._run = EngineRun(**run)
         self._paths = RuntimePaths(Path(home))
         self._stack = contextlib.AsyncExitStack()
@@ -61,9 +61,7 @@ class Replica:
         began = time.monotonic()
         vllm.prepare(self._run)
         models = Models(self._paths.models)
-        directory = await asyncio.to_thread(
-            models.verified, self._run.source, self._run.revision
-        )
+        directory = await asyncio.to_thread(models.verified, self._run.source, self._run.revision)
         log.info("weights verified after %.1f s", time.monotonic() - began)
         self._client, self._app = await self._stack.enter_async_context(
             vllm.start(self._run, directory)

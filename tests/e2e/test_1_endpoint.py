@@ -21,9 +21,7 @@ def chat(stage: Stage, service: Service, **fields: Any) -> httpx.Response:
         "temperature": 0,
     } | fields
     headers = {"authorization": f"Bearer {service.key}"}
-    return httpx.post(
-        f"{stage.url}/v1/chat/completions", json=body, headers=headers, timeout=120
-    )
+    return httpx.post(f"{stage.url}/v1/chat/completions", json=body, headers=headers, timeout=120)
 
 
 def test_a_completion_comes_with_usage_and_the_release_number(
@@ -170,9 +168,7 @@ def test_health_tells_of_a_real_generation(stage: Stage, service: Service) -> No
     assert stage.status(service.name)["last_generation_at"] > time.time() - 60
 
 
-def test_metrics_are_on_loopback_by_service_release_and_key(
-    stage: Stage, service: Service
-) -> None:
+def test_metrics_are_on_loopback_by_service_release_and_key(stage: Stage, service: Service) -> None:
     assert stage.complete(service.name, service.key, stream=True).status_code == 200
     text = httpx.get(stage.status(service.name)["metrics_url"]).text
     labels = f'key="tests",release="{stage.live(service.name)}",service="tiny"'

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -38,7 +39,7 @@ class Traffic:
                 self.bad.append(repr(error))
             time.sleep(0.2)
 
-    def __enter__(self) -> Traffic:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -71,7 +72,9 @@ def test_a_release_that_cannot_load_is_removed_and_the_old_one_never_noticed(
     broken = tmp_path / "broken"
     shutil.copytree(model, broken)
     config = broken / "config.json"
-    config.write_text(config.read_text().replace('"num_hidden_layers": 2', '"num_hidden_layers": 3'))
+    config.write_text(
+        config.read_text().replace('"num_hidden_layers": 2', '"num_hidden_layers": 3')
+    )
     spec = stage.spec(service.name, f"file://{broken}")
     with Traffic(stage, service) as traffic:
         done = stage.deploy(spec)
@@ -111,8 +114,9 @@ def test_a_flipped_byte_is_refused_before_the_engine_reads_it(
 def test_a_second_writer_is_told_at_once_who_is_at_work(
     stage: Stage, service: Service, model: Path
 ) -> None:
-    spec = stage.spec(service.name, f"file://{model}", model="{source: 'file://%s', context: 256}"
-                      % model)  # fmt: skip
+    spec = stage.spec(
+        service.name, f"file://{model}", model=f"{{source: 'file://{model}', context: 256}}"
+    )
     first = stage.start("deploy", "-f", str(spec), "--yes")
     until(lambda: len(stage.status(service.name)["releases"]) == 2, 60)
     began = time.monotonic()

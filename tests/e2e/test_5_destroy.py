@@ -15,7 +15,9 @@ def test_destroy_leaves_no_process_port_or_directory(stage: Stage, service: Serv
             done = stage.run("destroy", name, "--yes")
             assert done.code == 0, done.text
     assert stage.processes() == []
-    ports = {c.laddr.port for c in psutil.net_connections("inet") if c.status == "LISTEN"}
+    ports = {
+        c.laddr.port for c in psutil.net_connections("inet") if c.laddr and c.status == "LISTEN"
+    }
     assert stage.port not in ports
     assert not (stage.home / "logs" / service.name).exists()
     assert stage.run("history", service.name).code == 0
