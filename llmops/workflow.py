@@ -7,12 +7,13 @@ done, by compare-and-swap, so that a run killed at any instant is continued by t
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
 
-from llmops.errors import InputError, RefusedError, TargetError
-from llmops.events import Event, Finished, Flow, KeyMade, Planned, StepBegun, StepEnded
+from llmops.errors import InputError, LlmopsError, RefusedError, TargetError
+from llmops.events import Event, Finished, Flow, KeyMade, Planned, Progress, StepBegun, StepEnded
 from llmops.planning import Facts, Plan, make_plan
 from llmops.releases import (
     Blocked,
@@ -22,21 +23,23 @@ from llmops.releases import (
     Drain,
     History,
     Observed,
+    Phase,
     Release,
     Remove,
-    Seen,
     Shift,
     Stage,
     State,
     Step,
     Verify,
     next_step,
+    records,
 )
 from llmops.spec import Deployment
 from llmops.targets import Observer, Operator
 
 Clock = Callable[[], float]
 Planner = Callable[[Deployment, Facts], Plan]
+Act = Stage | Verify | Shift | Drain | Remove
 Confirm = Callable[[Planned], bool]
 
 MAX_STEPS = 200
@@ -112,11 +115,14 @@ def rollback(
     """
     with operator.lock(service, "rolled back"):
         history = operator.store.read(service)[0]
-        earlier = _to_repeat(history, number)
-        recorded = _record(operator, earlier.plan, True, clock, rollback_of=earlier.number)
+        earlier = _unsettled_rollback(operator, history, number, clock())
+        earlier = earlier or _to_repeat(history, number)
+        live = history.live
+        changed = live is None or live.plan.identity != earlier.plan.identity
+        recorded = _record(operator, earlier.plan, changed, clock, rollback_of=earlier.number)
         desired = _desired(earlier.plan, recorded.number)
         yield from _reconcile(operator, service, desired, clock)
-        finished = Finished(operator.store.read(service)[0].live, True, operator.url(service))
+        finished = Finished(operator.store.read(service)[0].live, changed, operator.url(service))
         yield finished
         return finished
 
@@ -132,12 +138,13 @@ def destroy(operator: Operator, service: str, *, clock: Clock = time.time) -> Fl
         if not history.releases:
             known = ", ".join(operator.store.services()) or "none"
             raise InputError(f"no service '{service}'", hint=f"there are: {known}")
+        ended = _update(operator, service, lambda h: records.end(h, clock()))
+        changed = ended != history or bool(operator.observe(service))
         drain = max(release.plan.drain_seconds for release in history.releases)
-        _end_all(operator, service, clock)
         desired = Desired(None, drain_seconds=drain)
         yield from _reconcile(operator, service, desired, clock)
         yield from operator.retire(service, keep_logs=False)
-        finished = Finished(None, True, "")
+        finished = Finished(None, changed, "")
         yield finished
         return finished
 
@@ -156,6 +163,21 @@ def _still_true(
             "what the plan was made of has changed since it was shown",
             hint="deploy again: it is planned anew",
         )
+
+
+def _unsettled_rollback(
+    operator: Operator, history: History, number: int | None, now: float
+) -> Release | None:
+    """The live release, when an interrupted rollback made it and has not ended.
+
+    Without this, saying `llmops rollback` again after a crash would roll back the rollback.
+    """
+    live = history.live
+    if number is not None or live is None or live.rollback_of is None:
+        return None
+    observed = Observed(history, operator.observe(history.service))
+    settled = isinstance(next_step(observed, _desired(live.plan, live.number), now), Done)
+    return None if settled else live
 
 
 def _to_repeat(history: History, number: int | None) -> Release:
@@ -200,56 +222,20 @@ def _record(
 ) -> Release:
     """Record what is meant before anything is done; the release that should serve.
 
-    A release of the same plan that an earlier run left on its way is continued; one of another
-    plan is given up. Without a change the live one is returned, and nothing is recorded.
+    Without a change the live one is returned, and none is recorded.
     """
     chosen: list[Release] = []
 
     def edit(history: History) -> History:
-        chosen.clear()
-        now = clock()
-        for release in history.releases:
-            if release.state is State.STAGING:
-                same = release.plan.identity == plan.identity and changed
-                if same and release.rollback_of == rollback_of and not chosen:
-                    chosen.append(release)
-                else:
-                    given_up = replace(
-                        release, state=State.FAILED, ended_at=now, reason="superseded"
-                    )
-                    history = history.with_release(given_up)
-        live = history.live
-        if not changed and live is not None:
-            chosen[:] = [live]
-        elif not chosen:
-            chosen.append(
-                Release(
-                    service=plan.service,
-                    number=history.next_number,
-                    plan=plan,
-                    state=State.STAGING,
-                    created_at=now,
-                    rollback_of=rollback_of,
-                )
-            )
-            history = history.with_release(chosen[0])
+        if not changed and history.live is not None:
+            chosen[:] = [history.live]
+            return records.give_up(history, clock())
+        history, release = records.begin(history, plan, clock(), rollback_of=rollback_of)
+        chosen[:] = [release]
         return history
 
     _update(operator, plan.service, edit)
     return chosen[0]
-
-
-def _end_all(operator: Operator, service: str, clock: Clock) -> None:
-    def edit(history: History) -> History:
-        for release in history.releases:
-            if release.state in (State.STAGING, State.LIVE):
-                state = State.RETIRED if release.state is State.LIVE else State.FAILED
-                reason = "" if release.state is State.LIVE else "destroyed"
-                ended = replace(release, state=state, ended_at=clock(), reason=reason)
-                history = history.with_release(ended)
-        return history
-
-    _update(operator, service, edit)
 
 
 def _reconcile(operator: Operator, service: str, desired: Desired, clock: Clock) -> Flow[None]:
@@ -258,7 +244,7 @@ def _reconcile(operator: Operator, service: str, desired: Desired, clock: Clock)
     Raises:
         TargetError: When it cannot become so, after what it left was removed.
     """
-    cause: TargetError | None = None
+    cause: LlmopsError | None = None
     for _ in range(MAX_STEPS):
         observed = Observed(operator.store.read(service)[0], operator.observe(service))
         step = next_step(observed, desired, clock())
@@ -266,73 +252,61 @@ def _reconcile(operator: Operator, service: str, desired: Desired, clock: Clock)
             return
         if isinstance(step, Blocked):
             if observed.history.live is None:
-                yield from operator.retire(service, keep_logs=True)
+                yield from _retire_quietly(operator, service)
             raise _failure(step, cause) from cause
         try:
             yield from _act(operator, observed, step, clock)
-        except TargetError as error:
+        except LlmopsError as error:
             if not isinstance(step, (Stage, Verify)):
-                raise
-            if desired.number is not None and step.number != desired.number:
-                # The last good release cannot be brought back: the wanted one is not to blame.
-                raise
-            cause = error
-            _fail(operator, service, step.number, error, clock)
+                raise _unfinished(operator, service, error) from error
+            if _is_live(observed, step.number):
+                # The last good one will not start again: what is wanted is not to blame for that.
+                desired = replace(desired, given_up=desired.given_up | {step.number})
+                cause = cause or error
+                yield Progress("stage", f"release {step.number} is lost: {error.message}")
+            else:
+                cause = error
+                _fail(operator, service, step.number, error.message, clock)
         except (KeyboardInterrupt, GeneratorExit):
             _stop_cleanly(operator, service, observed, step, clock)
             raise
     raise TargetError(f"{service} did not settle in {MAX_STEPS} steps", hint="deploy again")
 
 
-def _act(operator: Operator, observed: Observed, step: Step, clock: Clock) -> Flow[None]:
-    if isinstance(step, (Done, Blocked)):
-        return
+def _is_live(observed: Observed, number: int) -> bool:
+    release = observed.history.find(number)
+    return release is not None and release.state is State.LIVE
+
+
+def _act(operator: Operator, observed: Observed, step: Act, clock: Clock) -> Flow[None]:
     text = f"{type(step).__name__.lower()} release {step.number}"
+    service = observed.history.service
     began = clock()
     yield StepBegun(text)
     release = observed.history.find(step.number)
     if isinstance(step, Remove):
-        yield from operator.remove(observed.history.service, step.number)
+        yield from operator.remove(service, step.number)
     elif release is None:
         raise TargetError(f"release {step.number} has no record")
     elif isinstance(step, Stage):
         yield from operator.stage(release)
     elif isinstance(step, Verify):
         yield from operator.verify(release)
-        _promote(operator, release, clock)
+        _update(operator, service, lambda h: records.promote(h, step.number, clock()))
     elif isinstance(step, Shift):
         yield from operator.shift(release)
-    elif isinstance(step, Drain):
+        _update(operator, service, lambda h: records.set_draining(h, step.number, None))
+    else:
+        _update(operator, service, lambda h: records.set_draining(h, step.number, clock()))
         yield from operator.drain(release, step.deadline)
     yield StepEnded(text, clock() - began)
 
 
-def _promote(operator: Operator, verified: Release, clock: Clock) -> None:
-    """Record the verified release as live and the one before it as retired, in one write."""
-
-    def edit(history: History) -> History:
-        now = clock()
-        for release in history.releases:
-            if release.state is State.LIVE and release.number != verified.number:
-                history = history.with_release(replace(release, state=State.RETIRED, ended_at=now))
-        current = history.find(verified.number) or verified
-        return history.with_release(replace(current, state=State.LIVE, verified_at=now))
-
-    _update(operator, verified.service, edit)
+def _fail(operator: Operator, service: str, number: int, reason: str, clock: Clock) -> None:
+    _update(operator, service, lambda h: records.fail(h, number, reason, clock()))
 
 
-def _fail(operator: Operator, service: str, number: int, error: TargetError, clock: Clock) -> None:
-    def edit(history: History) -> History:
-        release = history.find(number)
-        if release is None or release.state is not State.STAGING:
-            return history
-        failed = replace(release, state=State.FAILED, ended_at=clock(), reason=error.message)
-        return history.with_release(failed)
-
-    _update(operator, service, edit)
-
-
-def _failure(blocked: Blocked, cause: TargetError | None) -> TargetError:
+def _failure(blocked: Blocked, cause: LlmopsError | None) -> TargetError:
     serving = blocked.serving is not None
     what = f"release {blocked.serving} still serves" if serving else "nothing serves"
     message = cause.message if cause else blocked.reason
@@ -341,21 +315,39 @@ def _failure(blocked: Blocked, cause: TargetError | None) -> TargetError:
     )
 
 
+def _unfinished(operator: Operator, service: str, error: LlmopsError) -> TargetError:
+    """What to raise when traffic or a release could not be moved: whether anything serves."""
+    serving = any(s.share and s.phase is Phase.READY for s in operator.observe(service))
+    hint = error.hint or "deploy again: it goes on from here"
+    return TargetError(error.message, hint=hint, serving=serving)
+
+
+def _retire_quietly(operator: Operator, service: str) -> Flow[None]:
+    """Leave nothing of a service that never served."""
+    # Why it failed is the news; what cannot be cleared away now, the next run clears.
+    with contextlib.suppress(LlmopsError):
+        yield from operator.retire(service, keep_logs=True)
+
+
 def _stop_cleanly(
     operator: Operator, service: str, observed: Observed, step: Step, clock: Clock
 ) -> None:
     """After a first interrupt: take back a release that was on its way, unless it was verified."""
-    if not isinstance(step, (Stage, Verify)):
+    if not isinstance(step, (Stage, Verify)) or _is_live(observed, step.number):
         return
-    release = observed.history.find(step.number)
-    if release is None or release.state is not State.STAGING:
+    _fail(operator, service, step.number, "interrupted", clock)
+    history = operator.store.read(service)[0]
+    release = history.find(step.number)
+    if release is None or release.state is not State.FAILED:
         return
-    _fail(operator, service, step.number, TargetError("interrupted"), clock)
-    for _ in operator.remove(service, step.number):
-        pass
-    if observed.history.live is None:
-        for _ in operator.retire(service, keep_logs=True):
+    # Nobody listens to events any more, and the interrupt must not turn into another error: what
+    # is left here is recorded as failed, so the next run removes it.
+    with contextlib.suppress(LlmopsError):
+        for _ in operator.remove(service, step.number):
             pass
+        if history.live is None:
+            for _ in operator.retire(service, keep_logs=True):
+                pass
 
 
 def _keys(operator: Operator, plan: Plan) -> Generator[Event, None, None]:
@@ -367,4 +359,4 @@ def _keys(operator: Operator, plan: Plan) -> Generator[Event, None, None]:
             yield KeyMade(plan.service, name, text)
 
 
-__all__ = ["Confirm", "Seen", "deploy", "destroy", "plan", "rollback"]
+__all__ = ["Confirm", "deploy", "destroy", "plan", "rollback"]

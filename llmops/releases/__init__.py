@@ -1,5 +1,6 @@
 """Releases: what was applied, what is observed, and what to do next."""
 
+from llmops.releases import records
 from llmops.releases.codec import dumps, loads, release_document
 from llmops.releases.model import (
     Blocked,
@@ -43,5 +44,6 @@ __all__ = [
     "dumps",
     "loads",
     "next_step",
+    "records",
     "release_document",
 ]

@@ -140,6 +140,8 @@ class Desired:
     number: int | None
     strategy: str = "rolling"
     drain_seconds: float = 300.0
+    given_up: frozenset[int] = frozenset()
+    """Live releases that would not start again in this run; they are not tried a second time."""
 
 
 @dataclass(frozen=True, slots=True)

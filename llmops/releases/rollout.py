@@ -42,24 +42,34 @@ def next_step(observed: Observed, desired: Desired, now: float) -> Step:
         return _fall_back(observed, desired, wanted, now)
     if wanted.state is State.STAGING:
         return _bring_up(observed, desired, wanted, now)
+    if wanted.number in desired.given_up:
+        return Blocked(f"release {wanted.number} could not be brought back", _serving(observed))
     return _settle(observed, desired, wanted, now) or Done()
 
 
 def _bring_up(observed: Observed, desired: Desired, wanted: Release, now: float) -> Step:
     """Steps until the wanted release is verified."""
-    last_good = observed.history.live
     if desired.strategy == "recreate":
         # The machine cannot hold both: everything else goes first.
         if step := _clear(observed, desired, now, keep=wanted.number):
             return step
-    elif last_good is not None:
-        # It serves while the new one is made, whatever happened to it meanwhile.
-        keep = {wanted.number, last_good.number}
-        if step := _serve(observed, last_good) or _clear_failed(observed, keep):
-            return step
+    elif step := _hold(observed, desired, wanted, now):
+        return step
     if observed.of(wanted.number).phase is not Phase.READY:
         return Stage(wanted.number)
     return Verify(wanted.number)
+
+
+def _hold(observed: Observed, desired: Desired, wanted: Release, now: float) -> Step | None:
+    """Steps until the last good release serves beside the wanted one, and nothing else is idle."""
+    last_good = observed.history.live
+    keep = {wanted.number}
+    if last_good is not None:
+        keep.add(last_good.number)
+        # One that will not start again must not stand in the way of the one that may.
+        if last_good.number not in desired.given_up and (step := _serve(observed, last_good)):
+            return step
+    return _clear_idle(observed, desired, now, keep)
 
 
 def _settle(observed: Observed, desired: Desired, live: Release, now: float) -> Step | None:
@@ -77,17 +87,22 @@ def _serve(observed: Observed, live: Release) -> Step | None:
     return None
 
 
-def _fall_back(observed: Observed, desired: Desired, failed: Release, now: float) -> Step:
+def _fall_back(observed: Observed, desired: Desired, lost: Release, now: float) -> Step:
     """Steps after the wanted release has failed: it goes, and the last good one serves."""
     last_good = observed.history.live
+    reason = lost.reason
+    if lost.state is State.RETIRED:
+        later = f"by release {last_good.number}" if last_good else "by nothing: it was ended"
+        reason = f"release {lost.number} was replaced {later}"
     if last_good is None:
-        return _clear(observed, desired, now, keep=None) or Blocked(failed.reason, None)
-    seen = observed.of(failed.number)
-    if seen.phase is not Phase.ABSENT and (not seen.share or desired.strategy == "recreate"):
-        return Remove(failed.number)
-    if step := _settle(observed, desired, last_good, now):
-        return step
-    return Blocked(failed.reason, last_good.number)
+        return _clear(observed, desired, now, keep=None) or Blocked(reason, None)
+    seen = observed.of(lost.number)
+    if lost.state is State.FAILED and seen.phase is not Phase.ABSENT and not seen.share:
+        # First, because a machine that holds only one has no room to restart the last good one.
+        return Remove(lost.number)
+    if last_good.number in desired.given_up:
+        return Blocked(reason, _serving(observed))
+    return _settle(observed, desired, last_good, now) or Blocked(reason, last_good.number)
 
 
 def _clear(observed: Observed, desired: Desired, now: float, *, keep: int | None) -> Step | None:
@@ -95,24 +110,36 @@ def _clear(observed: Observed, desired: Desired, now: float, *, keep: int | None
     for seen in observed.seen:
         if seen.number == keep or seen.phase is Phase.ABSENT:
             continue
-        release = observed.history.find(seen.number)
-        since = release.ended_at if release is not None else None
-        deadline = (since if since is not None else now) + desired.drain_seconds
+        deadline = _drain_until(observed, desired, seen.number, now)
         if seen.in_flight and now < deadline:
             return Drain(seen.number, deadline)
         return Remove(seen.number)
     return None
 
 
-def _clear_failed(observed: Observed, keep: set[int]) -> Step | None:
+def _clear_idle(observed: Observed, desired: Desired, now: float, keep: set[int]) -> Step | None:
     """Remove what earlier runs left and nobody wants; what still drains may go on."""
     for seen in observed.seen:
-        idle = not seen.share and not seen.in_flight
-        if seen.number not in keep and idle and seen.phase is not Phase.ABSENT:
+        if seen.number in keep or seen.share or seen.phase is Phase.ABSENT:
+            continue
+        if not seen.in_flight or now >= _drain_until(observed, desired, seen.number, now):
             return Remove(seen.number)
     return None
 
 
+def _drain_until(observed: Observed, desired: Desired, number: int, now: float) -> float:
+    """When a release must have drained, in Unix seconds.
+
+    One that never served has nobody to wait for. A clock that was set back does not lengthen it.
+    """
+    release = observed.history.find(number)
+    if release is None or release.state in (State.STAGING, State.FAILED):
+        return now
+    since = now if release.ended_at is None else min(release.ended_at, now)
+    return since + desired.drain_seconds
+
+
 def _serving(observed: Observed) -> int | None:
-    """The release that holds traffic now."""
-    return next((seen.number for seen in observed.seen if seen.share), None)
+    """The release that answers now: it holds traffic, and is up."""
+    ready = (s.number for s in observed.seen if s.share and s.phase is Phase.READY)
+    return next(ready, None)

@@ -1,0 +1,94 @@
+"""How the record of a service may change: each edit is a pure function from History to History.
+
+They keep what the flow counts on, whoever calls them and however often: a state only moves
+downwards (staging, live, retired or failed), at most one release is live, and a number is given out
+once. An edit that would break one of these changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from llmops.planning import Plan
+from llmops.releases.model import History, Release, State
+
+SUPERSEDED = "superseded"
+
+
+def begin(
+    history: History, plan: Plan, now: float, *, rollback_of: int | None = None
+) -> tuple[History, Release]:
+    """Record a new release of `plan` on its way, or continue the one an earlier run left.
+
+    What an earlier run left of any other plan is given up.
+    """
+    left = history.staging
+    if left is not None and left.plan.identity == plan.identity and left.rollback_of == rollback_of:
+        return give_up(history, now, keep=left.number), left
+    history = give_up(history, now)
+    if history.live is not None:  # an earlier run may have begun to drain it, and been killed
+        history = set_draining(history, history.live.number, None)
+    release = Release(
+        service=plan.service,
+        number=history.next_number,
+        plan=plan,
+        state=State.STAGING,
+        created_at=now,
+        rollback_of=rollback_of,
+    )
+    return history.with_release(release), release
+
+
+def give_up(history: History, now: float, *, keep: int | None = None) -> History:
+    """Mark every release that is on its way as superseded, but `keep`."""
+    for release in history.releases:
+        if release.number != keep:
+            history = fail(history, release.number, SUPERSEDED, now)
+    return history
+
+
+def fail(history: History, number: int, reason: str, now: float) -> History:
+    """Mark a release that is on its way as failed; one that came to serve stays what it is."""
+    release = history.find(number)
+    if release is None or release.state is not State.STAGING:
+        return history
+    return history.with_release(replace(release, state=State.FAILED, ended_at=now, reason=reason))
+
+
+def promote(history: History, number: int, now: float) -> History:
+    """Mark a verified release as live, and the one before it as retired.
+
+    Nothing changes when it is not on its way any more: another writer has given it up meanwhile.
+    """
+    verified = history.find(number)
+    if verified is None or verified.state is not State.STAGING:
+        return history
+    for release in history.releases:
+        if release.state is State.LIVE:
+            history = history.with_release(replace(release, state=State.RETIRED, ended_at=now))
+    return history.with_release(replace(verified, state=State.LIVE, verified_at=now, ended_at=None))
+
+
+def set_draining(history: History, number: int, since: float | None) -> History:
+    """Record since when a live release drains, or (None) that it serves again.
+
+    What drains with `recreate` is still the last good release; without this its time would begin
+    anew with every look at it.
+    """
+    release = history.find(number)
+    if release is None or release.state is not State.LIVE:
+        return history
+    if since is not None and release.ended_at is not None:
+        return history
+    return history.with_release(replace(release, ended_at=since))
+
+
+def end(history: History, now: float) -> History:
+    """End every release, because the service is destroyed."""
+    for release in history.releases:
+        if release.state is State.LIVE:
+            since = release.ended_at if release.ended_at is not None else now
+            ended = replace(release, state=State.RETIRED, ended_at=since)
+            history = history.with_release(ended)
+        history = fail(history, release.number, "destroyed", now)
+    return history
