@@ -1,0 +1,322 @@
+"""A target that exists only here: it drives the real flow, and judges it at every instant.
+
+Each change of the simulated runtime is an instant. At an instant the fate of the run may strike
+(a kill, an interrupt, a reboot), and `judge` checks the promises: requests offered now are answered
+by a verified release if one has answered before, no unverified release holds traffic, at most one
+release is recorded as live, states only move downwards, and no number is given out twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TypeVar
+
+from llmops.errors import BusyError, InputError, LlmopsError, ModelError, TargetError
+from llmops.events import Event, Flow, Progress
+from llmops.planning import Facts
+from llmops.releases import Conflict, History, Phase, Release, Seen, State
+from llmops.spec import Deployment
+from llmops.targets import KeyInfo, ServiceStatus
+from tests.releases.plans import SERVICE, make_facts
+
+T = TypeVar("T")
+
+ORDER = {State.STAGING: 0, State.LIVE: 1, State.RETIRED: 2, State.FAILED: 2}
+
+
+class Killed(BaseException):
+    """kill -9: no handler of the flow runs for it."""
+
+
+class BrokenPromise(AssertionError):
+    """What `judge` found."""
+
+
+class Fate(StrEnum):
+    KILL = "kill"
+    INTERRUPT = "interrupt"
+    REBOOT = "reboot"
+    """The machine restarts: the runtime is gone, and the run with it."""
+    CONFLICT = "conflict"
+    """The next write of the record is beaten by another."""
+    CRASH = "crash"
+    """An engine that runs dies; the run goes on."""
+
+
+def _check_edit(before: History, after: History) -> None:
+    """Refuse an edit of the record that no writer may make."""
+    live = [r.number for r in after.releases if r.state is State.LIVE]
+    if len(live) > 1:
+        raise BrokenPromise(f"two releases are recorded as live: {live}")
+    for old in before.releases:
+        new = after.find(old.number)
+        if new is None:
+            raise BrokenPromise(f"the record of release {old.number} was lost")
+        if new.created_at != old.created_at or new.plan.identity != old.plan.identity:
+            raise BrokenPromise(f"number {old.number} was given out twice")
+        down = ORDER[new.state] > ORDER[old.state]
+        if new.state is not old.state and not down:
+            raise BrokenPromise(f"release {old.number} went from {old.state} to {new.state}")
+        if old.state is State.LIVE and new.state is State.FAILED:
+            raise BrokenPromise(f"release {old.number} served, and is recorded as failed")
+
+
+class MemoryStore:
+    """A ReleaseStore in memory that judges each edit."""
+
+    def __init__(self) -> None:
+        self.history = History(SERVICE)
+        self.version = 0
+        self.conflicts = 0
+        self.writes = 0
+
+    def read(self, service: str) -> tuple[History, str]:
+        assert service == SERVICE
+        return self.history, str(self.version) if self.version else ""
+
+    def write(self, history: History, version: str) -> str:
+        if self.conflicts:
+            self.conflicts -= 1
+            self.version += 1
+        if version != self.read(SERVICE)[1]:
+            raise Conflict
+        _check_edit(self.history, history)
+        self.history = history
+        self.version += 1
+        self.writes += 1
+        return str(self.version)
+
+    def services(self) -> tuple[str, ...]:
+        return (SERVICE,) if self.history.releases else ()
+
+
+@dataclass
+class App:
+    """A release on the simulated runtime."""
+
+    phase: Phase
+    in_flight: int = 0
+
+
+@dataclass
+class SimulatedTarget:
+    """Implements `llmops.targets.Operator`. Models whose name holds `bad` misbehave as it says."""
+
+    store: MemoryStore = field(default_factory=MemoryStore)
+    apps: dict[int, App] = field(default_factory=dict)
+    shares: dict[int, int] = field(default_factory=dict)
+    verified: set[int] = field(default_factory=set)
+    now: float = 1_000_000.0
+    fates: dict[int, Fate] = field(default_factory=dict)
+    instants: int = 0
+    changes: int = 0
+    gap_allowed: bool = False
+    """Whether the run may take the service away for a while: `recreate`, and destroy."""
+    answering: bool = False
+    """A verified release has held all traffic, and nothing since may have taken it away."""
+    stale: int = 0
+    """How many of the next looks show what was there before."""
+    held: str = ""
+    lock_open: bool = False
+    lost_models: set[str] = field(default_factory=set)
+    """Models that cannot be loaded any more, whatever they did before."""
+    digests: Iterator[str] = field(default_factory=lambda: itertools.repeat("facts"))
+    made_keys: dict[str, KeyInfo] = field(default_factory=dict)
+    drains: list[tuple[int, float]] = field(default_factory=list)
+    retired: list[bool] = field(default_factory=list)
+    _before: tuple[Seen, ...] = ()
+
+    # The course of time
+
+    def instant(self) -> None:
+        """Something has changed or is about to: judge, and let fate strike."""
+        self.instants += 1
+        self.now += 0.5
+        self.judge()
+        fate = self.fates.pop(self.instants, None)
+        if fate is Fate.CONFLICT:
+            self.store.conflicts += 1
+        elif fate is Fate.CRASH:
+            self.crash()
+        elif fate is Fate.REBOOT:
+            self.reboot()
+            raise Killed
+        elif fate is Fate.KILL:
+            raise Killed
+        elif fate is Fate.INTERRUPT:
+            raise KeyboardInterrupt
+
+    def change(self, edit: Callable[[], None]) -> None:
+        """One atomic change, with an instant before and one after it."""
+        self.instant()
+        self._before = self._look()
+        edit()
+        self.changes += 1
+        self.instant()
+
+    def reboot(self) -> None:
+        self.apps.clear()
+        self.shares.clear()
+        self.answering = False
+
+    def crash(self) -> None:
+        """The engine that holds the traffic dies."""
+        for number, app in self.apps.items():
+            if self.shares.get(number):
+                app.phase = Phase.FAILED
+                self.answering = False
+
+    def judge(self) -> None:
+        """Raise BrokenPromise if a promise is broken now."""
+        for number, share in self.shares.items():
+            if share and number not in self.verified:
+                raise BrokenPromise(f"release {number} was never verified, and holds {share} %")
+        if self.gap_allowed:
+            self.answering = self.answering and self._answers()
+        elif self.answering and not self._answers():
+            raise BrokenPromise(f"a request is turned away: {self.apps} {self.shares}")
+
+    def _answers(self) -> bool:
+        """Whether each request offered now reaches a running release."""
+        holders = [number for number, share in self.shares.items() if share]
+        up = [n for n in holders if n in self.apps and self.apps[n].phase is Phase.READY]
+        return bool(holders) and up == holders
+
+    # Observer
+
+    def resolve(self, deployment: Deployment, *, offline: bool = False) -> Flow[Facts]:
+        yield Progress("model", "looking up")
+        return make_facts(next(self.digests))
+
+    def _look(self) -> tuple[Seen, ...]:
+        return tuple(
+            Seen(number, app.phase, self.shares.get(number, 0), app.in_flight)
+            for number, app in sorted(self.apps.items())
+        )
+
+    def observe(self, service: str) -> tuple[Seen, ...]:
+        assert service == SERVICE
+        if self.stale:
+            self.stale -= 1
+            return self._before
+        return self._look()
+
+    def status(self, service: str) -> ServiceStatus:
+        raise NotImplementedError
+
+    def logs(self, service: str, number: int | None, *, follow: bool) -> Iterator[str]:
+        raise NotImplementedError
+
+    def url(self, service: str) -> str:
+        return "http://127.0.0.1:8000/v1"
+
+    def keys(self, service: str) -> tuple[KeyInfo, ...]:
+        return tuple(self.made_keys.values())
+
+    # Operator
+
+    @contextlib.contextmanager
+    def lock(self, service: str, purpose: str) -> Generator[None, None, None]:
+        if self.held and not self.lock_open:
+            raise BusyError(f"{service} is being {self.held}")
+        self.held = purpose
+        try:
+            yield
+        finally:
+            self.held = ""
+
+    def stage(self, release: Release) -> Flow[None]:
+        number, model = release.number, release.plan.model.source
+        yield Progress("stage", "loading")
+        if "bad-download" in model or model in self.lost_models:
+            raise ModelError(f"{model} is not what its manifest says", hint="fetch it again")
+        app = self.apps.get(number)
+        if app is None or app.phase is Phase.FAILED:
+            starting = App(Phase.STARTING)
+            self.change(lambda: self.apps.update({number: starting}))
+            yield Progress("stage", "starting")
+        phase = Phase.FAILED if "bad-start" in model else Phase.READY
+        if number not in self.apps:
+            raise TargetError(f"release {number} disappeared while it started")
+        self.change(lambda: setattr(self.apps[number], "phase", phase))
+        if phase is Phase.FAILED:
+            raise TargetError(f"release {number} did not start: bad weights", hint="llmops logs")
+
+    def verify(self, release: Release) -> Flow[None]:
+        yield Progress("verify", "asking")
+        app = self.apps.get(release.number)
+        if app is None or app.phase is not Phase.READY or "bad-answer" in release.plan.identity:
+            raise TargetError(f"release {release.number} did not prove itself")
+        self.change(lambda: self.verified.add(release.number))
+
+    def shift(self, release: Release) -> Flow[None]:
+        yield Progress("shift", "moving")
+        app = self.apps.get(release.number)
+        if app is None or app.phase is not Phase.READY:
+            raise TargetError(f"release {release.number} cannot take the traffic")
+
+        def move() -> None:
+            self.shares = dict.fromkeys(self.apps, 0) | {release.number: 100}
+            self.answering = self._answers()
+
+        self.change(move)
+
+    def drain(self, release: Release, deadline: float) -> Flow[None]:
+        yield Progress("drain", "waiting")
+        self.drains.append((release.number, deadline))
+        self.change(lambda: self.shares.update({release.number: 0}))
+        app = self.apps.get(release.number)
+        if app is None:
+            return
+        self.now = max(self.now, deadline if app.in_flight > 1 else self.now)
+        if app.in_flight == 1:
+            self.change(lambda: setattr(app, "in_flight", 0))
+
+    def remove(self, service: str, number: int) -> Flow[None]:
+        yield Progress("remove", "ending")
+
+        def take() -> None:
+            self.apps.pop(number, None)
+            self.shares.pop(number, None)
+
+        self.change(take)
+
+    def retire(self, service: str, *, keep_logs: bool) -> Flow[None]:
+        yield Progress("remove", "ending the runtime")
+        self.retired.append(keep_logs)
+        self.made_keys.clear()
+        self.instant()
+
+    def create_key(self, service: str, name: str) -> tuple[KeyInfo, str]:
+        if name in self.made_keys:
+            raise InputError(f"there is a key {name}")
+        self.made_keys[name] = KeyInfo(name, name, self.now, None)
+        self.changes += 1
+        return self.made_keys[name], f"text-of-{name}"
+
+    def revoke_key(self, service: str, name: str) -> KeyInfo:
+        self.made_keys[name] = replace(self.made_keys[name], revoked_at=self.now)
+        return self.made_keys[name]
+
+
+def run(flow: Generator[Event, None, T]) -> tuple[list[Event], T]:
+    """Drive a flow to its end; its events and what it returned."""
+    events: list[Event] = []
+    while True:
+        try:
+            events.append(next(flow))
+        except StopIteration as end:
+            return events, end.value
+
+
+def survive(flow: Generator[Event, None, object]) -> str:
+    """Drive a flow until it ends in any way a run may end; how it ended."""
+    try:
+        run(flow)
+    except (Killed, KeyboardInterrupt, LlmopsError) as end:
+        return type(end).__name__
+    return "done"
