@@ -19,7 +19,7 @@ _RELEASE: TypeAdapter[Release] = TypeAdapter(Release)
 
 def dumps(history: History) -> str:
     """A history as JSON text."""
-    return json.dumps(_ADAPTER.dump_python(history, mode="json"), indent=1)
+    return json.dumps(_ADAPTER.dump_python(history, mode="json"), indent=1, allow_nan=False)
 
 
 def loads(text: str) -> History:
