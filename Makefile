@@ -71,7 +71,9 @@ check-house: $(READY)
 	@$(PYTEST) --durations=0 --durations-min=5 tests/house
 
 bench: $(READY) ## Measure start, throughput and latency beside bare vLLM
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.help
+	@$(BIN)/python -m benchmarks.startup
+	@$(BIN)/python -m benchmarks.throughput
 
 lock: ## Choose versions anew within pyproject.toml's bounds (needs uv)
 	@$(LOCK) --upgrade --extra local --extra s3 --group dev pyproject.toml -o requirements/local.txt

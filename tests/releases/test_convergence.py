@@ -147,6 +147,46 @@ def survive_one(flow: Any) -> bool:
     return False
 
 
+def _update(world: SimulatedTarget) -> Any:
+    return deploy(world, "c")
+
+
+def _recreate(world: SimulatedTarget) -> Any:
+    return deploy(world, "c", "recreate")
+
+
+def _fail(world: SimulatedTarget) -> Any:
+    return deploy(world, "bad-answer")
+
+
+def _fail_recreated(world: SimulatedTarget) -> Any:
+    return deploy(world, "bad-start", "recreate")
+
+
+def _roll_back(world: SimulatedTarget) -> Any:
+    return rollback(world, None)
+
+
+@pytest.mark.parametrize("fate", [Fate.KILL, Fate.REBOOT, Fate.INTERRUPT, Fate.CRASH])
+@pytest.mark.parametrize("verb", [_update, _recreate, _fail, _fail_recreated, _roll_back, destroy])
+def test_every_instant_of_every_verb_may_be_struck(
+    verb: Callable[[SimulatedTarget], Any], fate: Fate
+) -> None:
+    landed = 0
+    for instant in range(1, 100):
+        world = SimulatedTarget()
+        for source in "ab":
+            run(deploy(world, source))
+            world.apps[max(world.apps)].in_flight = 1
+        strike(world, {instant: fate})
+        survive(verb(world))
+        if world.fates:  # the run was over before
+            break
+        landed += 1
+        assert_converges(world)
+    assert 3 <= landed < 99, f"{fate} landed {landed} times"
+
+
 class Life(RuleBasedStateMachine):
     """A service's life: deployed, rolled back, destroyed, rebooted, loaded, lost and repaired."""
 

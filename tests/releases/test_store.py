@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from llmops import workflow
 from llmops.errors import InputError, LlmopsError
 from llmops.releases import Conflict, History, State
 from serving.local.store import FileReleaseStore
-from tests.releases.plans import SERVICE, release
+from tests.releases.plans import SERVICE, make_deployment, plan_of, release
+from tests.releases.simulated import SimulatedTarget, run
 
 SPAWN = multiprocessing.get_context("spawn")
 ONE = History(SERVICE, (release(1, State.LIVE),))
@@ -88,6 +90,25 @@ def test_a_damaged_first_record_promises_no_backup(tmp_path: Path) -> None:
 def test_a_name_that_could_leave_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="no name of a service"):
         FileReleaseStore(tmp_path).read(name)
+
+
+def test_the_flow_goes_on_over_records_that_were_read_from_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = SimulatedTarget()
+    monkeypatch.setattr(world, "store", FileReleaseStore(tmp_path))
+
+    def deployed(source: str) -> bool:
+        flow = workflow.deploy(world, make_deployment(source), planner=plan_of)
+        return run(flow)[1].changed
+
+    assert [deployed(source) for source in ("a", "a", "b", "b")] == [True, False, True, False]
+    assert run(workflow.rollback(world, SERVICE))[1].changed
+    assert not deployed("a"), "what was read back is not the same plan"
+    world.gap_allowed = True
+    run(workflow.destroy(world, SERVICE))
+    states = [r.state.value for r in FileReleaseStore(tmp_path).read(SERVICE)[0].releases]
+    assert states == ["retired"] * 3
 
 
 def _append(root: Path, worker: int, count: int) -> None:
