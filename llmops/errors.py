@@ -15,6 +15,7 @@ Messages never carry a secret: whoever raises one cleans it first.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = [
@@ -35,14 +36,17 @@ class LlmopsError(Exception):
     Args:
         message: What went wrong, for a person, without a trailing full stop.
         hint: What to do next; empty when nothing useful can be said.
+        path: The field of the spec that it is about, dotted (`model.context`), so that its file
+            and line can be shown; empty when it is about none.
     """
 
     exit_code: int = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", path: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.path = path
 
 
 class InputError(LlmopsError):
@@ -81,9 +85,24 @@ class SpecError(InputError):
 
 
 class RefusedError(LlmopsError):
-    """The plan, or a policy, refuses. The message carries the arithmetic; nothing was changed."""
+    """The plan, or a policy, refuses. The message carries the arithmetic; nothing was changed.
+
+    `changes` is what the hint says as data: dotted paths of the spec and the values to set them
+    to. Whoever fills it has tried that a deployment with all of them is not refused.
+    """
 
     exit_code = 3
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        path: str = "",
+        changes: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, path=path)
+        self.changes = dict(changes or {})
 
 
 class BusyError(RefusedError):

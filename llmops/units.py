@@ -16,7 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 
 __all__ = ["Bytes", "Duration", "Replicas"]
 
-_NUMBER = r"(0|[1-9][0-9]*)(?:\.([0-9]+))?"
+_NUMBER = r"(0|[1-9][0-9]{0,29})(?:\.([0-9]{1,30}))?"
 
 
 class _Quantity(int):
@@ -52,7 +52,9 @@ class _Quantity(int):
     @classmethod
     def _expected(cls, found: object) -> str:
         units = ", ".join(cls.UNITS)
-        return f"expected a number and a unit ({units}), such as '{cls.EXAMPLE}', found '{found}'"
+        text = str(found)
+        shown = text if len(text) <= 40 else f"{text[:39]}…"
+        return f"expected a number and a unit ({units}), such as '{cls.EXAMPLE}', found '{shown}'"
 
     def __str__(self) -> str:
         for unit in cls_units(type(self)):
@@ -117,7 +119,8 @@ class Bytes(_Quantity):
         for unit in ("TiB", "GiB", "MiB", "KiB"):
             size = self.UNITS[unit]
             if self >= size:
-                return f"{self / size:.3g}{unit}" if self < 1000 * size else f"{self // size}{unit}"
+                # Above three figures a float's three would be printed with an exponent.
+                return f"{self / size:.3g}{unit}" if self < 999 * size else f"{self // size}{unit}"
         return f"{int(self)}B"
 
 

@@ -36,7 +36,7 @@ def facts_digest(facts: Facts) -> str:
         {
             "model": [model.source, model.revision, model.parameters, model.weight_bytes],
             "machine": [machine.cores, machine.memory, [gpu.name for gpu in machine.gpus]],
-            "port": [machine.port_owner == "", machine.endpoint_port],
+            "port": [machine.port_owner == "", machine.endpoint_port, machine.endpoint_host],
             "live": sorted([r.service, r.number, r.identity] for r in facts.live),
             "engine": facts.engine_version,
         }

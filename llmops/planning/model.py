@@ -57,6 +57,10 @@ class MachineFacts:
     name and pid."""
     endpoint_port: int | None
     """The port our runtime's endpoint is on now; None when no runtime is up."""
+    endpoint_host: str = ""
+    """The address it listens on; empty when that is not known, or no runtime is up."""
+    port_free: int | None = None
+    """A port near the one that was asked for on which nobody listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class LiveRelease:
     memory: int
     """Bytes that the plan of this release set aside for it, over all its replicas."""
     cores: int
+    gpus: int = 0
+    """GPUs that it has for itself, over all its replicas."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,29 @@
 """The plan: what will run, what fits, and why. Pure: from a deployment and facts to a Plan.
 
 What cannot work is refused here, in milliseconds and with the arithmetic, instead of by an engine
-minutes later. Every suggestion in a refusal is computed, so that following it fits.
+minutes later. Every suggestion in a refusal has been planned with, so that following it fits.
 """
 
 from __future__ import annotations
 
-from llmops.errors import RefusedError
 from llmops.planning import memory
 from llmops.planning.architecture import Architecture, read
+from llmops.planning.choice import Choice, choose
 from llmops.planning.identity import facts_digest, identity
-from llmops.planning.layout import Shape, choose, replica_threads
+from llmops.planning.layout import hardware, replica_threads
 from llmops.planning.model import (
     EngineSettings,
     Facts,
     Figure,
     Layout,
     Limits,
-    Option,
     Plan,
     PlannedMemory,
     PlannedModel,
 )
-from llmops.planning.sizing import Size, size_memory
+from llmops.planning.refusal import Refusal, advised
+from llmops.planning.remedies import doubled
+from llmops.planning.sizing import Size
 from llmops.spec import Deployment
 from llmops.units import Bytes
 
@@ -32,36 +33,31 @@ def make_plan(deployment: Deployment, facts: Facts) -> Plan:
 
     Raises:
         RefusedError: When it cannot run on this machine as it is; the message has the arithmetic,
-            the hint a change with which it would.
+            the hint and `changes` a change with which it would, where there is one.
     """
+    try:
+        return _plan(deployment, facts)
+    except Refusal as refusal:
+        raise advised(refusal, deployment, facts, _plan) from refusal
+
+
+def _plan(deployment: Deployment, facts: Facts) -> Plan:
     _check_port(deployment, facts)
     _check_disk(facts)
     arch = read(facts.model.config)
-    element = memory.ELEMENT[_dtype(deployment, facts)]
-    shape, options = choose(deployment, facts, arch)
-    size = size_memory(deployment, facts, arch, shape, element)
-    threads = replica_threads(deployment, facts.machine.cores, shape)
+    dtype = memory.dtype(deployment.engine.dtype, facts.model)
+    choice = choose(deployment, facts, arch, memory.ELEMENT[dtype])
+    size = choice.size
     return Plan(
         service=deployment.name,
         identity=identity(deployment, facts),
         facts_digest=facts_digest(facts),
-        model=_planned_model(facts, arch, shape, size, element),
-        memory=_planned_memory(facts, shape, size),
-        layout=Layout(
-            device=shape.device,
-            tensor=shape.tensor,
-            pipeline=1,
-            replicas_low=deployment.scaling.replicas.low,
-            replicas_high=deployment.scaling.replicas.high,
-            threads=threads,
-            reason=shape.reason,
-        ),
-        options=_with_sizes(options, shape, size),
+        model=_planned_model(facts, arch, size, memory.ELEMENT[dtype]),
+        memory=_planned_memory(size, dtype),
+        layout=_layout(deployment, facts, choice),
+        options=choice.options,
         engine=EngineSettings(
-            deployment.engine.kind,
-            facts.engine_version,
-            _dtype(deployment, facts),
-            dict(deployment.engine.args),
+            deployment.engine.kind, facts.engine_version, dtype, dict(deployment.engine.args)
         ),
         limits=Limits(
             requests_per_minute=deployment.security.requests_per_minute,
@@ -80,91 +76,104 @@ def make_plan(deployment: Deployment, facts: Facts) -> Plan:
     )
 
 
-def _dtype(deployment: Deployment, facts: Facts) -> str:
-    """The number format: the user's, else the model's own."""
-    if deployment.engine.dtype != "auto":
-        return deployment.engine.dtype
-    config = facts.model.config
-    own = str(config.get("dtype") or config.get("torch_dtype") or "bfloat16")
-    return own if own in memory.ELEMENT else "bfloat16"
+def _layout(deployment: Deployment, facts: Facts, choice: Choice) -> Layout:
+    shape = choice.size.shape
+    return Layout(
+        device=shape.device,
+        tensor=shape.tensor,
+        pipeline=1,
+        replicas_low=deployment.scaling.replicas.low,
+        replicas_high=deployment.scaling.replicas.high,
+        threads=replica_threads(deployment, facts.machine.cores, shape),
+        reason=choice.reason,
+    )
 
 
 def _check_port(deployment: Deployment, facts: Facts) -> None:
     port, machine = deployment.target.port, facts.machine
-    if machine.endpoint_port is not None and machine.endpoint_port != port:
-        raise RefusedError(
+    if machine.endpoint_port not in (None, port):
+        raise Refusal(
             f"the endpoint of this machine is on port {machine.endpoint_port}, not {port}:"
-            " all services share it",
-            hint=f"set target.port to {machine.endpoint_port}, or destroy the other services first",
+            " all services share it until the last is destroyed",
+            path="target.port",
+            fixes=[{"target.port": machine.endpoint_port}],
         )
-    if machine.endpoint_port is None and machine.port_owner not in ("", "llmops"):
-        raise RefusedError(
+    host = machine.endpoint_host
+    if machine.endpoint_port == port and host not in ("", deployment.target.host):
+        same: dict[str, object] = {"target.host": host}
+        if not host.startswith("127.") and host not in ("localhost", "::1"):
+            same["target.allow_plaintext"] = True
+        raise Refusal(
+            f"the endpoint of this machine listens on {host}, not {deployment.target.host}:"
+            " all services share it until the last is destroyed",
+            path="target.host",
+            fixes=[same],
+        )
+    taken = machine.port_owner not in ("", "llmops") and port != machine.port_free
+    if machine.endpoint_port is None and taken:
+        raise Refusal(
             f"port {port} is taken by {machine.port_owner}",
+            path="target.port",
             hint="choose another target.port, or end that program",
+            fixes=[{"target.port": machine.port_free}] if machine.port_free else (),
         )
 
 
 def _check_disk(facts: Facts) -> None:
-    needed = int(facts.model.download_bytes * 1.1)
+    needed = facts.model.download_bytes * 11 // 10
     if needed > facts.machine.disk_free:
-        raise RefusedError(
+        raise Refusal(
             f"the model needs {Bytes(needed).human()} of disk,"
             f" and {Bytes(facts.machine.disk_free).human()} are free",
+            path="model.source",
             hint="free some space, or set LLMOPS_HOME to a larger disk",
         )
 
 
-def _planned_model(
-    facts: Facts, arch: Architecture, shape: Shape, size: Size, element: int
-) -> PlannedModel:
+def _planned_model(facts: Facts, arch: Architecture, size: Size, element: int) -> PlannedModel:
     model = facts.model
-    per_token = memory.kv_bytes_per_token(arch, element, shape.tensor)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(model.dtypes.items()))
-    heads = max(1, -(-arch.kv_heads // shape.tensor))
     return PlannedModel(
         source=model.source,
         revision=model.revision,
         parameters=Figure(model.parameters, f"counted in the weight files' headers: {kinds}"),
         weight_bytes=Figure(model.weight_bytes, "bytes of tensors in the weight files"),
         kv_bytes_per_token=Figure(
-            per_token,
-            f"2 x {arch.layers} layers x {heads} KV heads x {arch.head_dim} x {element} bytes",
+            memory.kv_bytes_per_token(arch, element),
+            f"2 x {arch.layers} layers x {arch.kv_heads} KV heads x {arch.head_dim} x"
+            f" {element} bytes",
         ),
         context=Figure(size.context, size.context_reason),
     )
 
 
-def _planned_memory(facts: Facts, shape: Shape, size: Size) -> PlannedMemory:
-    free = Bytes(facts.machine.memory_free).human()
+def _planned_memory(size: Size, dtype: str) -> PlannedMemory:
+    shape = size.shape
+    measured = "measured" if shape.device == "cpu" else "an assumption of this version"
     return PlannedMemory(
         per_device_bytes=Figure(
             size.per_shard,
             f"weights {Bytes(size.weights).human()} + KV cache {Bytes(size.kv).human()}"
             f" + engine {Bytes(size.overhead).human()}",
         ),
-        weights=Figure(size.weights, "per shard"),
+        weights=Figure(size.weights, f"as {dtype}, on each of {shape.tensor} shard(s)"),
         kv_cache=Figure(size.kv * shape.tensor, size.kv_reason),
         kv_tokens=Figure(
-            size.kv_tokens, f"{Bytes(size.kv).human()} per shard in whole blocks of {size.block}"
+            size.kv_tokens,
+            f"{Bytes(size.kv).human()} per shard / {size.per_token} bytes, in whole blocks of"
+            f" {size.block}",
         ),
-        overhead=Figure(size.overhead, "the engine's own processes and buffers, measured"),
+        overhead=Figure(size.overhead, f"the engine's own processes and buffers, {measured}"),
         total=Figure(
-            size.total, f"{shape.replicas} replica(s) x {shape.tensor} shard(s); {free} are free"
+            size.total,
+            f"{shape.replicas} replica(s) x {shape.tensor} shard(s); {size.room.words}",
         ),
-    )
-
-
-def _with_sizes(options: tuple[Option, ...], shape: Shape, size: Size) -> tuple[Option, ...]:
-    return tuple(
-        Option(o.tensor, o.pipeline, o.fits, o.chosen, size.per_shard, o.reason)
-        if o.tensor == shape.tensor
-        else o
-        for o in options
     )
 
 
 def _notes(deployment: Deployment, facts: Facts, size: Size) -> tuple[str, ...]:
     notes = []
+    own = [release for release in facts.live if release.service == deployment.name]
     if deployment.security.max_tokens > size.context:
         notes.append(
             f"security.max_tokens is {deployment.security.max_tokens}, more than the context of"
@@ -175,7 +184,13 @@ def _notes(deployment: Deployment, facts: Facts, size: Size) -> tuple[str, ...]:
                      " /v1/completions")  # fmt: skip
     if facts.model.converted:
         notes.append("the weights are converted from GGUF to bfloat16 safetensors, once")
-    if deployment.maintenance.strategy == "recreate" and facts.live:
+    if doubled(deployment, size.shape, facts.machine.cores):
+        notes.append(f"more threads compute than the {facts.machine.cores} cores of this machine:"
+                     " they take turns, and answers are slower")  # fmt: skip
+    if size.shape.device == "gpu" and hardware(deployment).memory != "auto":
+        notes.append("hardware.memory bounds what a replica takes on a CPU; on a GPU it has the"
+                     " device for itself")  # fmt: skip
+    if deployment.maintenance.strategy == "recreate" and own:
         notes.append("recreate: the service is away from when the old release is removed until"
                      " the new one has answered")  # fmt: skip
     return tuple(notes)

@@ -11,11 +11,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from llmops.spec.bounds import Between, Form
 from llmops.units import Bytes, Duration, Replicas
 
 DNS_LABEL = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
 
-Name = Annotated[str, Field(pattern=DNS_LABEL)]
+Name = Annotated[
+    str,
+    Field(pattern=DNS_LABEL),
+    Form(
+        "a name of at most 40 lower-case letters, digits and hyphens that begins with a letter"
+        " and does not end with a hyphen"
+    ),
+]
+
+Memory = Annotated[Bytes, Between("1MiB", "64TiB", "2GiB")]
+Wait = Annotated[Duration, Between("1s", "1d", "5min")]
 
 
 class Section(BaseModel):
@@ -29,14 +40,19 @@ class Section(BaseModel):
 class Model(Section):
     """Which model, exactly."""
 
-    source: str
+    source: Annotated[
+        str,
+        Field(json_schema_extra={"pattern": "^(hf://[^/]+/[^/]+$|file:///|(pkg|s3|gs)://[^/]+/.)"}),
+        Form("an address such as hf://owner/name"),
+    ]
     """Where the weights come from: `hf://owner/name`, `file:///path`, `s3://bucket/prefix`,
     `gs://bucket/prefix`, or `pkg://module/file` (a file inside an installed Python package).
     Only safetensors are loaded; a GGUF file is converted once."""
 
-    revision: str | None = None
-    """For `hf://`: a full commit hash (40 hex digits). A branch or tag is resolved once, and the
-    plan pins the commit it stood for. Default: the branch `main`. Refused for other sources."""
+    revision: Annotated[str, Form("a commit hash, a branch or a tag")] | None = None
+    """For `hf://`: a full commit hash (40 hex digits), so that each deploy serves the same weights.
+    A branch or tag is resolved once, and the plan pins the commit it stood for. Without it the
+    branch `main` is. Refused for other sources: the digests of their files pin them."""
 
     context: Annotated[int, Field(ge=16, le=16_777_216)] | Literal["auto"] = "auto"
     """Longest request in tokens, prompt and answer together. `auto` takes what the model was
@@ -52,14 +68,19 @@ class Engine(Section):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """Number format of weights and activations. `auto` keeps the model's own."""
 
-    kv_cache: Bytes | Literal["auto"] = "auto"
+    kv_cache: Memory | Literal["auto"] = "auto"
     """Memory for the KV cache of one replica, such as `2GiB`. `auto` gives room for four requests
     of full context where the machine has it, and at most 4 GiB."""
 
-    args: dict[str, Any] = Field(default_factory=dict)
+    args: Annotated[
+        dict[str, Any],
+        Field(json_schema_extra={"propertyNames": {"pattern": "^[a-z0-9]+([_-][a-z0-9]+)*$"}}),
+        Form("a mapping of arguments' names to their values"),
+    ] = Field(default_factory=dict)
     """The engine's own arguments, by their own names (`enable_prefix_caching: false`), checked
-    against the installed engine. What llmops sets itself (model, ports, parallel sizes, dtype,
-    `trust_remote_code`) is refused here."""
+    against the installed engine. Refused here is what llmops sets itself (model, ports, parallel
+    sizes, dtype), what would run code or read weights that nobody checked (`trust_remote_code`),
+    and what would open the engine past the gateway."""
 
 
 class Parallelism(Section):
@@ -83,8 +104,9 @@ class Hardware(Section):
     """CPU cores that compute in one replica. `auto` shares what the machine has between the
     replicas and leaves one for everything else."""
 
-    memory: Bytes | Literal["auto"] = "auto"
-    """Memory that one replica may take in all. `auto` is what is free on the machine."""
+    memory: Memory | Literal["auto"] = "auto"
+    """Memory that one replica may take in all, such as `6GiB`. `auto` is what is free on the
+    machine."""
 
 
 class LocalTarget(Section):
@@ -93,9 +115,14 @@ class LocalTarget(Section):
     kind: Literal["local"] = "local"
     """The only target of this version."""
 
-    host: str = "127.0.0.1"
-    """Address the endpoint listens on. Loopback by default: the endpoint speaks plain HTTP, so
-    put a TLS proxy in front before you open it to a network."""
+    host: Annotated[str, Form("an IP address, or 'localhost'")] = "127.0.0.1"
+    """Address the endpoint listens on: an IP address, or `localhost`. Loopback by default: the
+    endpoint speaks plain HTTP, so put a TLS proxy in front before you open it to a network."""
+
+    allow_plaintext: bool = False
+    """Whether the endpoint may listen where others can reach it. It speaks plain HTTP, so keys and
+    texts could be read on the way: set this only where a TLS proxy, or a network that you trust, is
+    in between. `host` outside of loopback is refused without it."""
 
     port: Annotated[int, Field(ge=1024, le=65535)] = 8000
     """Port of the endpoint. All services of one machine share one endpoint, and so this port."""
@@ -115,14 +142,15 @@ class Scaling(Section):
 class Security(Section):
     """Who may ask, and how much. Authentication cannot be switched off."""
 
-    keys: tuple[Name, ...] = ("default",)
-    """Names of API keys that a deploy makes when they are missing; each is shown once."""
+    keys: Annotated[tuple[Name, ...], Field(strict=False)] = ("default",)
+    """Names of API keys that a deploy makes when they are missing; each is shown once. The name
+    `operator` is taken: this machine's own commands ask with it."""
 
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
     """Requests that one key may start in a minute; more are answered 429 with `Retry-After`."""
 
-    max_body: Bytes = Bytes.parse("1MiB")
-    """Largest request body; more is answered 413."""
+    max_body: Annotated[Bytes, Between("1KiB", "256MiB", "4MiB")] = Bytes.parse("1MiB")
+    """Largest request body; more is answered 413. The gateway holds a body in memory."""
 
     max_tokens: Annotated[int, Field(ge=1, le=1_048_576)] = 4096
     """Largest `max_tokens` (`max_completion_tokens`) a request may ask for, and the bound for one
@@ -140,10 +168,10 @@ class Maintenance(Section):
     `recreate` removes the old one first, for machines that cannot hold both: the service is away
     in between, and a failed release leaves nothing serving until the old one has been restarted."""
 
-    drain: Duration = Duration.parse("5min")
+    drain: Wait = Duration.parse("5min")
     """How long a replaced release may finish the requests it has begun."""
 
-    start_deadline: Duration = Duration.parse("15min")
+    start_deadline: Wait = Duration.parse("15min")
     """How long a new release may take from staging to its first verified answer."""
 
 

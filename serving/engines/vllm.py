@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from llmops.errors import InputError
 from serving.engines import warm
 from serving.engines.settings import EngineRun
 
@@ -70,15 +71,7 @@ def command(run: EngineRun, directory: Path) -> list[str]:
     """
     arguments: list[str] = []
     for name, value in sorted(run.args.items()):
-        option = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            arguments.append(option if value else f"--no-{name.replace('_', '-')}")
-        elif isinstance(value, dict):
-            arguments += [option, json.dumps(value)]
-        elif isinstance(value, list):
-            arguments += [option, *(str(item) for item in value)]
-        else:
-            arguments += [option, str(value)]
+        arguments += _argument(name.replace("_", "-"), value)
     arguments += [
         "--model", str(directory),
         "--served-model-name", run.service,
@@ -95,6 +88,22 @@ def command(run: EngineRun, directory: Path) -> list[str]:
     else:
         arguments += ["--kv-cache-memory-bytes", str(run.kv_cache_bytes // run.tensor)]
     return arguments
+
+
+def _argument(name: str, value: Any) -> list[str]:
+    """One of the user's arguments. Whatever its value is, it cannot become another argument."""
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    if isinstance(value, dict):
+        return [f"--{name}={json.dumps(value)}"]
+    if not isinstance(value, list):
+        return [f"--{name}={value}"]
+    if any(isinstance(item, str) and item.startswith("-") for item in value):
+        raise InputError(
+            f"engine.args.{name}: an element begins with '-' and would be an argument of its own",
+            path=f"engine.args.{name}",
+        )
+    return [f"--{name}", *(str(item) for item in value)]
 
 
 def prepare(run: EngineRun) -> None:

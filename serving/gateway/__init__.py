@@ -14,6 +14,7 @@ from serving.gateway.keys import (
     revoke_key,
 )
 from serving.gateway.metrics import Metrics
+from serving.gateway.server import server_config
 from serving.gateway.upstream import (
     ReleaseRef,
     Upstream,
@@ -42,4 +43,5 @@ __all__ = [
     "list_keys",
     "remove_service",
     "revoke_key",
+    "server_config",
 ]

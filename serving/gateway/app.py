@@ -7,8 +7,8 @@ URL. It knows no Ray and no engine: it sends what it has let through to an Upstr
 
 from __future__ import annotations
 
-import asyncio
 import json
+import math
 import random
 import secrets
 import time
@@ -20,19 +20,13 @@ from serving.gateway.answers import Refusal
 from serving.gateway.audit import Audit
 from serving.gateway.config import GatewayConfig, Service
 from serving.gateway.defences import Defences
-from serving.gateway.exchange import Exchange
+from serving.gateway.exchange import MODELS, Exchange
+from serving.gateway.forward import Forwarder
 from serving.gateway.keys import Key, KeyRing
 from serving.gateway.ledger import Ledger
 from serving.gateway.metrics import Metrics
 from serving.gateway.rates import Buckets
-from serving.gateway.upstream import (
-    ReleaseRef,
-    Upstream,
-    UpstreamBusy,
-    UpstreamGone,
-    UpstreamRequest,
-    UpstreamResponse,
-)
+from serving.gateway.upstream import ReleaseRef, Upstream
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -59,21 +53,24 @@ class App:
         audit: Audit,
         clock: Callable[[], float] = time.time,
         defences: Defences | None = None,
+        body_deadline: float = BODY_DEADLINE,
     ) -> None:
         self._config = config
         self._keyring = keyring
-        self._upstream = upstream
         self._metrics = metrics
         self._audit = audit
         self._clock = clock
         self._defences = defences or Defences()
+        self._body_deadline = body_deadline
         self._buckets = Buckets()
         self.ledger = Ledger()
+        self._forwarder = Forwarder(upstream, self.ledger, metrics, clock)
 
     def reconfigure(self, config: GatewayConfig) -> None:
         """Use this table from the next request on; read the keys again if they have changed."""
         if config.keys_version != self._config.keys_version:
             self._keyring.reload()
+            self._buckets.keep(self._keyring.ids())
         self._config = config
         self.ledger.keep(set(config.services))
 
@@ -84,13 +81,12 @@ class App:
     def quiet(self, seconds: float) -> list[ReleaseRef]:
         """Releases with traffic that have not generated for so long."""
         now = self._clock()
-        found = []
-        for name, service in self._config.services.items():
-            for share in service.releases:
-                last = self.ledger.last(name, share.release) or 0.0
-                if share.share and now - last > seconds:
-                    found.append(ReleaseRef(name, share.release))
-        return found
+        return [
+            ReleaseRef(name, share.release)
+            for name, service in self._config.services.items()
+            for share in service.releases
+            if share.share and not self.ledger.fresh(name, share.release, seconds, now)
+        ]
 
     def state(self) -> dict[str, Any]:
         """The generation in use, and by service: releases and shares, in flight, health, rates."""
@@ -108,12 +104,15 @@ class App:
         }
 
     def _healthy(self, name: str, service: Service, now: float) -> bool:
-        serving = [s.release for s in service.releases if s.share]
-        lasts = [self.ledger.last(name, release) for release in serving]
-        return any(last is not None and now - last < HEALTHY_FOR for last in lasts)
+        return any(
+            share.share and self.ledger.fresh(name, share.release, HEALTHY_FOR, now)
+            for share in service.releases
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; anything else is closed."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
         if scope["type"] != "http":
             return
         exchange = Exchange(scope, receive, send, f"req-{secrets.token_hex(12)}", self._clock())
@@ -129,15 +128,19 @@ class App:
                 Refusal(500, "internal_error", "something failed here", kind="server_error")
             )
         finally:
+            exchange.close()
             self._record(exchange)
 
     def _record(self, exchange: Exchange) -> None:
-        if exchange.route == "/health":
+        if exchange.path == "/health":
             return
         self._audit.write(**exchange.line(self._clock()))
-        if exchange.release is not None and exchange.key is not None:
-            who = (exchange.release.service, str(exchange.release.number), exchange.key.name)
-            self._metrics.requests.labels(*who, str(exchange.status)).inc()
+        who = (
+            exchange.service or "",
+            str(exchange.release.number) if exchange.release else "",
+            exchange.key.name if exchange.key else "",
+        )
+        self._metrics.requests.labels(*who, str(exchange.cut or exchange.status)).inc()
 
     async def _answer(self, exchange: Exchange) -> None:
         path, method = exchange.path, exchange.method
@@ -147,13 +150,11 @@ class App:
         service, key = self._authenticate(exchange)
         if path in GENERATIONS:
             if method != "POST":
-                raise Refusal(
-                    405, "method_not_allowed", "send a POST", headers=(("allow", "POST"),)
-                )
+                raise answers.wrong_method("POST")
             await self._generate(exchange, service, key)
-        elif path == "/v1/models" or path.startswith("/v1/models/"):
+        elif path == "/v1/models" or path.startswith(MODELS):
             if method not in ("GET", "HEAD"):
-                raise Refusal(405, "method_not_allowed", "send a GET", headers=(("allow", "GET"),))
+                raise answers.wrong_method("GET")
             await self._models(exchange, service)
         elif self._defences.allowlist:
             raise answers.not_found()
@@ -168,7 +169,7 @@ class App:
         """
         if not self._defences.keys:
             return next(iter(self._config.services), ""), None
-        given = [v for k, v in exchange.headers if k == b"authorization"]
+        given = exchange.header(b"authorization")
         if len(given) != 1 or given[0][:7].lower() != b"bearer ":
             raise answers.unauthorized()
         found = self._keyring.find(given[0][7:].decode("latin-1").strip())
@@ -182,16 +183,25 @@ class App:
         if self._defences.rate and not key.operator:
             wait = self._buckets.take(key.id, table.limits.requests_per_minute, self._clock())
             if wait:
-                after = (("retry-after", str(max(1, round(wait)))),)
                 raise Refusal(
-                    429, "rate_limit_exceeded", "this key has asked too often", headers=after
+                    429,
+                    "rate_limit_exceeded",
+                    "this key has asked too often",
+                    headers=(("retry-after", str(math.ceil(wait))),),
                 )
         return service, key
 
     async def _health(self, exchange: Exchange) -> None:
+        """Whether all that has traffic generates. Asked without a key, so it tells no more."""
+        if exchange.method not in ("GET", "HEAD"):
+            raise answers.wrong_method("GET")
         now = self._clock()
-        services = self._config.services
-        healthy = bool(services) and all(self._healthy(n, s, now) for n, s in services.items())
+        serving = {
+            name: service
+            for name, service in self._config.services.items()
+            if any(share.share for share in service.releases)
+        }
+        healthy = bool(serving) and all(self._healthy(n, s, now) for n, s in serving.items())
         body = json.dumps({"status": "ok" if healthy else "no recent generation"}).encode()
         await exchange.reply(200 if healthy else 503, body)
 
@@ -206,7 +216,7 @@ class App:
         if exchange.path == "/v1/models":
             await exchange.reply(200, json.dumps({"object": "list", "data": [entry]}).encode())
             return
-        name = exchange.path.removeprefix("/v1/models/")
+        name = exchange.path.removeprefix(MODELS)
         if name != service:
             raise answers.no_model(name)
         await exchange.reply(200, json.dumps(entry).encode())
@@ -214,31 +224,34 @@ class App:
     async def _pass_through(self, exchange: Exchange, service: str) -> None:
         """What an endpoint without an allowlist would do; reached only when a test wants it."""
         release = self._choose(exchange, service, None)
-        body = await exchange.read(2**20, BODY_DEADLINE)
-        await self._forward(exchange, release, body, stream=False, wants_usage=True)
+        body = await exchange.read(2**20, self._body_deadline)
+        await self._forwarder.forward(exchange, release, body, stream=False, wants_usage=True)
 
     async def _generate(self, exchange: Exchange, service: str, key: Key | None) -> None:
         table = self._config.services[service]
         limit = table.limits.max_body if self._defences.body else 2**40
-        document = _parse(await exchange.read(limit, BODY_DEADLINE))
+        document = bounds.parse(await exchange.read(limit, self._body_deadline))
         model = document.get("model")
+        if not isinstance(model, str):
+            raise answers.bad("'model' must name the service", param="model")
         if model != service:
             if self._defences.isolation or model not in self._config.services:
                 raise answers.no_model(model)
-            service, table = str(model), self._config.services[str(model)]
+            service, table = model, self._config.services[model]
         checked = bounds.check(exchange.path, document, table, self._defences)
-        options = document.get("stream_options")
-        wants_usage = isinstance(options, dict) and bool(options.get("include_usage"))
-        release = self._choose(exchange, service, key)
-        exchange.release = release
-        stream = bool(document.get("stream"))
-        body = json.dumps(checked).encode()
-        await self._forward(exchange, release, body, stream=stream, wants_usage=wants_usage)
+        body = bounds.encode(checked)
+        await self._forwarder.forward(
+            exchange,
+            self._choose(exchange, service, key),
+            body,
+            stream=bool(checked.get("stream")),
+            wants_usage=bounds.wants_usage(document),
+        )
 
     def _choose(self, exchange: Exchange, service: str, key: Key | None) -> ReleaseRef:
         """The release that answers: by share, or the one that the machine's own key names."""
         releases = self._config.services[service].releases
-        named = [v for k, v in exchange.headers if k == RELEASE_HEADER]
+        named = exchange.header(RELEASE_HEADER)
         if named and key is not None and key.operator:
             wanted = named[0].decode("latin-1")
             if wanted not in {str(share.release) for share in releases}:
@@ -259,88 +272,3 @@ class App:
             if share.share and point <= 0:
                 return ReleaseRef(service, share.release)
         return ReleaseRef(service, max(s.release for s in releases if s.share))
-
-    async def _forward(
-        self,
-        exchange: Exchange,
-        release: ReleaseRef,
-        body: bytes,
-        *,
-        stream: bool,
-        wants_usage: bool,
-    ) -> None:
-        request = UpstreamRequest(
-            method=exchange.method,
-            path=exchange.path,
-            headers=[("content-type", "application/json"), ("x-request-id", exchange.id)],
-            body=body,
-            request_id=exchange.id,
-        )
-        who = (release.service, str(release.number), exchange.key.name if exchange.key else "")
-        gauge = self._metrics.in_flight.labels(*who)
-        with self.ledger.flying(release, gauge):
-            answer = await self._send(exchange, release, request)
-            await exchange.relay(answer, release, stream=stream, wants_usage=wants_usage)
-        self._account(exchange, release, who)
-
-    async def _send(
-        self, exchange: Exchange, release: ReleaseRef, request: UpstreamRequest
-    ) -> UpstreamResponse:
-        """Send; once more when the replica was gone, since nothing was answered yet."""
-        try:
-            try:
-                return await self._until_gone(exchange, release, request)
-            except UpstreamGone:
-                return await self._until_gone(exchange, release, request)
-        except UpstreamGone as error:
-            raise Refusal(
-                503, "upstream_gone", "the model's replica is gone; try again", kind="server_error"
-            ) from error
-        except UpstreamBusy as error:
-            raise Refusal(
-                429,
-                "overloaded",
-                "every replica is busy; try again",
-                kind="server_error",
-                headers=(("retry-after", "1"),),
-            ) from error
-
-    async def _until_gone(
-        self, exchange: Exchange, release: ReleaseRef, request: UpstreamRequest
-    ) -> UpstreamResponse:
-        """Send, but stop at once when the client hangs up before the answer begins."""
-        sending = asyncio.ensure_future(self._upstream.send(release, request))
-        hung_up = exchange.hung_up()
-        await asyncio.wait({sending, hung_up}, return_when=asyncio.FIRST_COMPLETED)
-        if sending.done():
-            return sending.result()
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
-        raise Refusal(499, "client_gone", "the client hung up")
-
-    def _account(self, exchange: Exchange, release: ReleaseRef, who: tuple[str, str, str]) -> None:
-        now = self._clock()
-        tally = exchange.tally
-        if tally.completion_tokens:
-            self.ledger.generated(release.service, release.number, now)
-        self.ledger.count(release.service, tally.completion_tokens, now)
-        self._metrics.prompt_tokens.labels(*who).inc(tally.prompt_tokens)
-        self._metrics.completion_tokens.labels(*who).inc(tally.completion_tokens)
-        if tally.ttft is not None:
-            self._metrics.ttft.labels(*who).observe(tally.ttft)
-        if tally.tpot is not None:
-            self._metrics.tpot.labels(*who).observe(tally.tpot)
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise answers.bad("the body is not valid JSON", reason="invalid_json") from error
-    if not isinstance(document, dict):
-        raise answers.bad("the body must be a JSON object", reason="invalid_json")
-    return document
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -2,43 +2,43 @@
 
 The engine behind understands many more fields than OpenAI's API has, some of which reach past it
 (templates that run, tensors that are unpickled, links that are fetched). So a field that is not
-listed here is refused by name, and each one that can grow is bounded.
+listed is refused by name, and each one that can grow is bounded. What is passed on is written anew
+from what was checked: of two keys with one name the engine sees the one that was looked at.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from serving.gateway.answers import Refusal, bad
+from serving.gateway import messages, schemas
+from serving.gateway.answers import SHOWN, Refusal, bad
 from serving.gateway.config import Service
 from serving.gateway.defences import Defences
-
-SAMPLING = frozenset(
-    "model stream stream_options n max_tokens max_completion_tokens temperature top_p top_k min_p"
-    " seed stop stop_token_ids presence_penalty frequency_penalty repetition_penalty logit_bias"
-    " logprobs top_logprobs user min_tokens ignore_eos skip_special_tokens"
-    " spaces_between_special_tokens include_stop_str_in_output response_format structured_outputs"
-    " length_penalty bad_words metadata store service_tier allowed_token_ids".split()
-)
-FIELDS = {
-    "/v1/chat/completions": SAMPLING
-    | frozenset(
-        "messages tools tool_choice parallel_tool_calls reasoning_effort include_reasoning"
-        " add_generation_prompt continue_final_message".split()
-    ),
-    "/v1/completions": SAMPLING | frozenset("prompt suffix echo best_of".split()),
-}
-"""Allowed fields by route, by the names that OpenAI and vLLM give them."""
+from serving.gateway.fields import COUNTS, FIELDS, NOT_PASSED_ON, TOKENS, Rule, whole
 
 TEMPLATES = frozenset({"chat_template", "chat_template_kwargs"})
-MEDIA_PARTS = frozenset(
-    "image_url audio_url video_url input_audio image_pil image_embeds audio_embeds file".split()
-)
-MAX_LOGPROBS = 20
-MAX_PROMPTS = 16
-MAX_STOPS = 16
-MAX_SCHEMA_NODES = 2000
-MAX_DEPTH = 32
+CONSTRAINTS = ("response_format", "structured_outputs", "tools")
+STREAM_OPTIONS = frozenset({"include_usage", "continuous_usage_stats", "include_obfuscation"})
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body is.
+
+    Raises:
+        Refusal: When it is none.
+    """
+    try:
+        document = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise bad("the body is not valid JSON", reason="invalid_json") from error
+    if not isinstance(document, dict):
+        raise bad("the body must be a JSON object", reason="invalid_json")
+    return document
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def check(route: str, body: dict[str, Any], service: Service, defences: Defences) -> dict[str, Any]:
@@ -47,97 +47,88 @@ def check(route: str, body: dict[str, Any], service: Service, defences: Defences
     Raises:
         Refusal: Naming the field that must be changed.
     """
-    if defences.templates and (found := TEMPLATES & body.keys()):
+    given = {name: value for name, value in body.items() if value is not None}
+    if messages.too_deep(given):
+        raise bad(f"the request is nested deeper than {messages.MAX_DEPTH}")
+    if defences.templates and (found := TEMPLATES & given.keys()):
         raise bad("a request cannot bring its own chat template", param=min(found))
-    if defences.fields and (unknown := body.keys() - FIELDS[route] - TEMPLATES):
-        raise bad(f"the field '{min(unknown)}' is not accepted here", param=min(unknown))
-    _depth(body)
+    if defences.fields:
+        _check_fields(route, given)
     if defences.media:
-        _no_media(body.get("messages"))
-    bounded = dict(body)
+        messages.check_text(given.get("messages"))
     if defences.choices:
-        _at_most(body, "n", service.limits.max_choices)
-        _at_most(body, "best_of", service.limits.max_choices)
-    _at_most(body, "top_logprobs", MAX_LOGPROBS)
-    if not isinstance(body.get("logprobs"), bool):
-        _at_most(body, "logprobs", MAX_LOGPROBS)
-    _few(body, "stop", MAX_STOPS)
-    _few(body, "stop_token_ids", MAX_STOPS)
-    if isinstance(prompt := body.get("prompt"), list) and any(
-        not isinstance(item, int) for item in prompt
-    ):
-        _few(body, "prompt", MAX_PROMPTS)
+        _hold(given, dict.fromkeys(COUNTS[route], whole(1, service.limits.max_choices)))
     if defences.tokens:
-        _bound_tokens(route, bounded, service)
-    for field in ("response_format", "structured_outputs", "tools"):
-        if _nodes(body.get(field)) > MAX_SCHEMA_NODES:
-            raise bad(f"'{field}' is larger than {MAX_SCHEMA_NODES} nodes", param=field)
-    if body.get("stream"):
-        options = body.get("stream_options")
-        bounded["stream_options"] = (options if isinstance(options, dict) else {}) | {
-            "include_usage": True
-        }
-    return bounded
+        _bound_tokens(route, given, service)
+    if defences.schemas:
+        for field in CONSTRAINTS:
+            if isinstance(value := given.get(field), (dict, list)):
+                schemas.check(field, value)
+    _count_usage(given)
+    return {name: value for name, value in given.items() if name not in NOT_PASSED_ON}
 
 
-def _bound_tokens(route: str, bounded: dict[str, Any], service: Service) -> None:
+def encode(checked: dict[str, Any]) -> bytes:
+    """The body that the engine gets.
+
+    Raises:
+        Refusal: When it holds what cannot be written as UTF-8 JSON: half a surrogate pair, or a
+            number such as 1e999.
+    """
+    try:
+        return json.dumps(checked, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except ValueError as error:
+        raise bad("the body holds text or numbers that are not valid", reason="invalid_json") from (
+            error
+        )
+
+
+def wants_usage(body: dict[str, Any]) -> bool:
+    """Whether the client asked for the usage of its stream."""
+    options = body.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def _check_fields(route: str, given: dict[str, Any]) -> None:
+    elsewhere = {*COUNTS[route], *TOKENS[route], *TEMPLATES}
+    if unknown := given.keys() - FIELDS[route].keys() - elsewhere:
+        name = min(unknown)
+        raise bad(f"the field '{name[:SHOWN]}' is not accepted here", param=name)
+    _hold(given, FIELDS[route])
+    options = given.get("stream_options", {})
+    if options.keys() - STREAM_OPTIONS or any(
+        type(value) is not bool for value in options.values() if value is not None
+    ):
+        known = ", ".join(sorted(STREAM_OPTIONS))
+        raise bad(f"'stream_options' takes true or false for {known}", "stream_options")
+    if "messages" in given:
+        messages.check_fields(given["messages"])
+
+
+def _hold(given: dict[str, Any], rules: dict[str, Rule]) -> None:
+    for field, rule in rules.items():
+        if field in given and not rule.holds(given[field]):
+            raise bad(f"'{field}' must be {rule.words}", param=field)
+
+
+def _bound_tokens(route: str, given: dict[str, Any], service: Service) -> None:
     limit = min(service.limits.max_tokens, service.context)
-    named = [f for f in ("max_tokens", "max_completion_tokens") if bounded.get(f) is not None]
-    for field in named:
-        _at_most(bounded, field, limit, least=0)
-    _at_most(bounded, "min_tokens", limit, least=0)
+    _hold(given, dict.fromkeys(TOKENS[route], whole(0, limit)))
+    named = given.keys() & {"max_tokens", "max_completion_tokens"}
     if not named and route == "/v1/chat/completions" and limit < service.context:
         # The engine's default for a chat is all that the context leaves; the lesser of both holds.
-        bounded["max_tokens"] = limit
+        # Its default for a completion is 16.
+        given["max_tokens"] = limit
 
 
-def _at_most(body: dict[str, Any], field: str, limit: int, *, least: int = 0) -> None:
-    value = body.get(field)
-    if value is None:
+def _count_usage(given: dict[str, Any]) -> None:
+    """Have the engine count, and say so in between only to a client that wants to know."""
+    if not given.get("stream"):
         return
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= limit:
-        raise bad(f"'{field}' must be a whole number from {least} to {limit}", param=field)
+    options = {"include_usage": True}
+    if wants_usage(given) and given["stream_options"].get("continuous_usage_stats"):
+        options["continuous_usage_stats"] = True
+    given["stream_options"] = options
 
 
-def _few(body: dict[str, Any], field: str, limit: int) -> None:
-    value = body.get(field)
-    if isinstance(value, list) and len(value) > limit:
-        raise bad(f"'{field}' takes at most {limit} entries", param=field)
-
-
-def _no_media(messages: object) -> None:
-    if not isinstance(messages, list):
-        return
-    for message in messages:
-        content = message.get("content") if isinstance(message, dict) else None
-        for part in content if isinstance(content, list) else []:
-            if isinstance(part, dict) and (
-                part.get("type") in MEDIA_PARTS or MEDIA_PARTS & part.keys()
-            ):
-                raise bad("media cannot be sent to this model, nor fetched for it", "messages")
-
-
-def _depth(value: object) -> None:
-    level: list[object] = [value]
-    for _ in range(MAX_DEPTH):
-        level = [child for item in level for child in _children(item)]
-        if not level:
-            return
-    raise bad(f"the request is nested deeper than {MAX_DEPTH}")
-
-
-def _nodes(value: object) -> int:
-    count, waiting = 0, [value]
-    while waiting and count <= MAX_SCHEMA_NODES:
-        count += 1
-        waiting.extend(_children(waiting.pop()))
-    return count
-
-
-def _children(value: object) -> list[object]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return list(value) if isinstance(value, list) else []
-
-
-__all__ = ["FIELDS", "Refusal", "check"]
+__all__ = ["FIELDS", "Refusal", "check", "encode", "parse", "wants_usage"]

@@ -18,13 +18,15 @@ class Defences:
     body: bool = True
     """Size of a request's body."""
     fields: bool = True
-    """Nothing but the listed request fields."""
+    """Nothing but the listed request fields, each of its type and within its bounds."""
     choices: bool = True
     """Bound of `n`."""
     tokens: bool = True
     """Bound of `max_tokens`."""
     media: bool = True
-    """No media, no links that would be fetched."""
+    """No media, no links that would be fetched: messages are text."""
+    schemas: bool = True
+    """Bounds of what an answer is constrained to: schemas, patterns, grammars."""
     templates: bool = True
     """No chat template from a request."""
     isolation: bool = True

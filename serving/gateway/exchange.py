@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from serving.gateway import answers
 from serving.gateway.answers import Refusal
+from serving.gateway.events import Events, Usage, parsed, read_usage
 from serving.gateway.keys import Key
-from serving.gateway.upstream import ReleaseRef, UpstreamGone, UpstreamResponse
+from serving.gateway.upstream import Headers, ReleaseRef, UpstreamGone, UpstreamResponse
+
+T = TypeVar("T")
 
 PASSED_ON = frozenset({"content-type", "retry-after"})
 """Headers of the engine's answer that reach the client."""
 
-USAGE = b'"usage":{'
-EMPTY_CHOICES = b'"choices":[]'
-DONE = b"data: [DONE]"
+MODELS = "/v1/models/"
+METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT".split())
 
 
 @dataclass(slots=True)
@@ -30,6 +32,20 @@ class Tally:
     completion_tokens: int = 0
     ttft: float | None = None
     tpot: float | None = None
+
+    def count(self, usage: Usage) -> None:
+        """Take the engine's own count."""
+        self.prompt_tokens, self.completion_tokens = usage.prompt, usage.completion
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An answer of which something has come: the head, the first bytes, and the rest."""
+
+    status: int
+    headers: Headers
+    first: bytes
+    rest: AsyncGenerator[bytes, None]
 
 
 class Exchange:
@@ -45,14 +61,15 @@ class Exchange:
     ) -> None:
         self.id = identifier
         self.method: str = scope["method"]
-        raw: bytes = scope.get("raw_path") or scope["path"].encode()
+        raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogatepass")
         self.path = raw.split(b"?", 1)[0].decode("latin-1")
-        self.route = self.path if self.path.startswith(("/v1/", "/health")) else "other"
-        self.headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+        self.headers: list[tuple[bytes, bytes]] = [(k.lower(), v) for k, v in scope["headers"]]
         self.key: Key | None = None
         self.service: str | None = None
         self.release: ReleaseRef | None = None
         self.status = 0
+        self.cut: int | None = None
+        """Status that a stream would have had, had it been known when it began."""
         self.reason = "ok"
         self.failure: str | None = None
         self.tally = Tally()
@@ -62,15 +79,20 @@ class Exchange:
         self._began = time.monotonic()
         self._disconnect: asyncio.Task[None] | None = None
 
+    def header(self, name: bytes) -> list[bytes]:
+        """Every value that was sent under `name`."""
+        return [value for key, value in self.headers if key == name]
+
     async def read(self, limit: int, seconds: float) -> bytes:
         """The body, of at most `limit` bytes, arrived within `seconds`.
 
         Raises:
-            Refusal: 413 or 408, as soon as it is known.
+            Refusal: 400, 413 or 408, as soon as it is known.
         """
         too_large = Refusal(413, "body_too_large", f"the body may have at most {limit} bytes")
-        declared = next((v for k, v in self.headers if k == b"content-length"), b"0")
-        if not declared.isdigit() or int(declared) > limit:
+        self._check_framing()
+        declared = (self.header(b"content-length") or [b"0"])[0]
+        if len(declared) > len(str(limit)) or int(declared) > limit:
             raise too_large
         parts: list[bytes] = []
         size = 0
@@ -79,7 +101,7 @@ class Exchange:
                 while True:
                     message = await self._receive()
                     if message["type"] == "http.disconnect":
-                        raise Refusal(499, "client_gone", "the client hung up")
+                        raise answers.client_gone()
                     parts.append(message.get("body", b""))
                     size += len(parts[-1])
                     if size > limit:
@@ -87,164 +109,185 @@ class Exchange:
                     if not message.get("more_body"):
                         return b"".join(parts)
         except TimeoutError as error:
-            raise Refusal(408, "body_timeout", "the body did not arrive in time") from error
+            raise Refusal(
+                408,
+                "body_timeout",
+                "the body did not arrive in time",
+                headers=(("connection", "close"),),
+            ) from error
 
-    def hung_up(self) -> asyncio.Task[None]:
-        """A task that ends when the client has hung up."""
-        if self._disconnect is None:
-            self._disconnect = asyncio.create_task(self._wait_for_disconnect())
-        return self._disconnect
+    def _check_framing(self) -> None:
+        """A length that two servers in a row could read in two ways is read by none."""
+        lengths = self.header(b"content-length")
+        chunked = self.header(b"transfer-encoding")
+        if len(set(lengths)) > 1 or (lengths and (chunked or not lengths[0].isdigit())):
+            raise Refusal(
+                400,
+                "ambiguous_length",
+                "the body's length must be stated once",
+                headers=(("connection", "close"),),
+            )
 
-    async def _wait_for_disconnect(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+    # The answer
 
-    async def reply(
-        self, status: int, body: bytes, headers: tuple[tuple[str, str], ...] = ()
-    ) -> None:
+    async def reply(self, status: int, body: bytes, headers: Headers | None = None) -> None:
         """Send a whole JSON answer."""
-        await self._head(status, [("content-type", "application/json"), *headers], len(body))
-        sent = b"" if self.method == "HEAD" else body
-        await self._send({"type": "http.response.body", "body": sent, "more_body": False})
-        self._stop_listening()
+        await self._head(status, [("content-type", "application/json"), *(headers or [])], body)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, unless the answer has begun or nobody is there."""
         self.reason = refusal.reason
         if refusal.status == 499 or self.status:
             self.status = self.status or 499
-            self._stop_listening()
             return
-        await self.reply(refusal.status, refusal.body(), refusal.headers)
+        await self.reply(refusal.status, refusal.body(), list(refusal.headers))
 
-    async def _head(self, status: int, headers: list[tuple[str, str]], length: int | None) -> None:
+    async def _head(self, status: int, headers: Headers, body: bytes | None) -> None:
+        """Send the head; with a whole `body`, the answer ends here too."""
         self.status = status
         named = [*headers, ("x-request-id", self.id)]
         if self.release is not None:
             named.append(("x-llmops-release", str(self.release.number)))
-        if length is not None:
-            named.append(("content-length", str(length)))
+        if body is not None:
+            named.append(("content-length", str(len(body))))
         raw = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in named]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        if body is not None:
+            sent = b"" if self.method == "HEAD" else body
+            await self._send({"type": "http.response.body", "body": sent, "more_body": False})
 
-    async def relay(
-        self, answer: UpstreamResponse, release: ReleaseRef, *, stream: bool, wants_usage: bool
-    ) -> None:
-        """Pass an upstream's answer on, counting its tokens; stop it when the client hangs up."""
-        self.release = release
-        if answer.status >= 400:
-            await self._relay_refusal(answer)
-            return
-        kept = [(k, v) for k, v in answer.headers if k.lower() in PASSED_ON]
-        if not stream:
-            body = b"".join([piece async for piece in self._pieces(answer.body)])
-            self._count_usage(body)
-            await self._head(answer.status, kept, len(body))
-            await self._send({"type": "http.response.body", "body": body, "more_body": False})
-            return
-        await self._head(answer.status, [*kept, ("cache-control", "no-store")], None)
-        await self._relay_stream(answer.body, wants_usage)
+    async def begin(self, answer: UpstreamResponse, *, stream: bool) -> Begun:
+        """Wait for the first bytes of a stream, or for all of anything else.
 
-    async def _relay_refusal(self, answer: UpstreamResponse) -> None:
-        body = b"".join([piece async for piece in self._pieces(answer.body)])
-        self.reason = "engine_refused"
-        if answer.status >= 500:
-            raise Refusal(502, "engine_failed", "the engine failed", kind="server_error")
-        message = "the engine refused the request"
+        Until this returns nothing has been answered, so the request may still go to another
+        replica.
+
+        Raises:
+            UpstreamGone: When the replica died before that.
+            Refusal: 499, after the upstream was told to stop.
+        """
+        pieces = self._pieces(answer.body)
+        if stream and answer.status == 200:
+            first = await anext(pieces, b"")
+            self.tally.ttft = time.monotonic() - self._began
+        else:
+            first = b"".join([piece async for piece in pieces])
+        return Begun(answer.status, answer.headers, first, pieces)
+
+    async def relay(self, begun: Begun, *, stream: bool, wants_usage: bool) -> None:
+        """Pass an upstream's answer on, counting its tokens; stop it when the client hangs up.
+
+        Raises:
+            Refusal: When the engine refused or failed before anything was passed on.
+        """
+        async with contextlib.aclosing(begun.rest):
+            kept = [(k, v) for k, v in begun.headers if k.lower() in PASSED_ON]
+            if begun.status != 200:
+                refusal = answers.from_engine(begun.status, parsed(begun.first))
+                refusal.headers = tuple(h for h in kept if h[0].lower() == "retry-after")
+                raise refusal
+            if stream:
+                await self._relay_stream(begun, kept, Events(wants_usage=wants_usage))
+                return
+            usage = read_usage(parsed(begun.first))
+            if usage is None:
+                self.failure = "no usage"
+            else:
+                self.tally.count(usage)
+            await self._head(200, kept, begun.first)
+
+    async def _relay_stream(self, begun: Begun, kept: Headers, events: Events) -> None:
+        first = events.feed(begun.first)
+        if events.error is not None and not first:
+            raise events.error
+        if not begun.first:
+            raise answers.stream_cut()
+        await self._head(200, [*kept, ("cache-control", "no-store")], None)
+        last = self._began + (self.tally.ttft or 0.0)
         try:
-            document = json.loads(body)
-            message = str((document.get("error") or document)["message"])[:1000]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            pass  # not in a known shape: the general message stays
-        raise Refusal(answer.status, "engine_refused", message)
+            await self._pass(first)
+            with contextlib.suppress(UpstreamGone):
+                async for piece in begun.rest:
+                    last = time.monotonic()
+                    await self._pass(events.feed(piece))
+                    if events.error is not None:
+                        break
+            if not events.done:
+                await self._tell_cut(events.error or answers.stream_cut())
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            self._count(events, last)
 
-    async def _relay_stream(self, body: AsyncIterator[bytes], wants_usage: bool) -> None:
-        last = 0.0
-        pending = b""
-        try:
-            async for piece in self._pieces(body):
-                last = time.monotonic()
-                if self.tally.ttft is None:
-                    self.tally.ttft = last - self._began
-                # Only whole events are looked at; an event's end is the empty line.
-                pending += piece
-                whole, separator, pending = pending.rpartition(b"\n\n")
-                if separator:
-                    await self._pass(self._without_usage(whole + separator, wants_usage))
-            await self._pass(pending)
-        except UpstreamGone:
-            self.reason = "stream_cut"
-            error = Refusal(
-                502, "stream_cut", "the model's replica died while answering", kind="server_error"
-            )
-            await self._pass(b"data: " + error.body() + b"\n\n")
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-        generated = self.tally.completion_tokens
-        if self.tally.ttft is not None and generated > 1:
-            self.tally.tpot = (last - self._began - self.tally.ttft) / (generated - 1)
+    async def _tell_cut(self, refusal: Refusal) -> None:
+        self.reason, self.cut = refusal.reason, refusal.status
+        await self._pass(b"data: " + refusal.body(self.id) + b"\n\n")
+
+    def _count(self, events: Events, last: float) -> None:
+        tally = self.tally
+        if events.usage is not None:
+            tally.count(events.usage)
+        else:
+            # Cut or left before the engine counted: at least a token came with each event.
+            tally.completion_tokens = events.tokens
+            self.failure = "no usage"
+        if tally.ttft is not None and tally.completion_tokens > 1:
+            tally.tpot = (last - self._began - tally.ttft) / (tally.completion_tokens - 1)
 
     async def _pass(self, chunk: bytes) -> None:
         if chunk:
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
 
-    def _without_usage(self, events: bytes, wanted: bool) -> bytes:
-        """Count the usage event when it comes; leave it out when the client did not ask for it."""
-        if USAGE not in events:
-            return events
-        kept = []
-        for event in events.split(b"\n\n"):
-            if USAGE in event and EMPTY_CHOICES in event:
-                self._count_usage(event.removeprefix(b"data: "))
-                if not wanted:
-                    continue
-            kept.append(event)
-        return b"\n\n".join(kept)
+    # The client that may hang up
 
-    def _count_usage(self, document: bytes) -> None:
-        try:
-            usage = json.loads(document)["usage"]
-            self.tally.prompt_tokens = int(usage["prompt_tokens"])
-            self.tally.completion_tokens = int(usage.get("completion_tokens") or 0)
-        except (ValueError, KeyError, TypeError):
-            self.failure = "no usage"
-
-    async def _pieces(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The body's pieces until it ends, or until the client hangs up.
+    async def unless_gone(self, work: Awaitable[T]) -> T:
+        """What `work` gives; it is cancelled at once when the client hangs up.
 
         Raises:
-            Refusal: 499, after the upstream was told to stop.
+            Refusal: 499, after `work` was told to stop.
+            UpstreamGone: When `work` was cancelled by somebody else.
         """
-        hung_up = self.hung_up()
-        taking: asyncio.Future[bytes] | None = None
+        task = asyncio.ensure_future(work)
+        if self._disconnect is None:
+            self._disconnect = asyncio.create_task(self._wait_for_disconnect())
+        try:
+            await asyncio.wait({task, self._disconnect}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise answers.client_gone()
+            if task.cancelled():
+                raise UpstreamGone("the request was cancelled behind the gateway")
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    async def _wait_for_disconnect(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _pieces(self, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         try:
             while True:
-                taking = asyncio.ensure_future(anext(body))
-                await asyncio.wait({taking, hung_up}, return_when=asyncio.FIRST_COMPLETED)
-                if not taking.done():
-                    raise Refusal(499, "client_gone", "the client hung up")
                 try:
-                    piece = taking.result()
+                    piece = await self.unless_gone(anext(body))
                 except StopAsyncIteration:
                     return
                 yield piece
         finally:
-            if taking is not None and not taking.done():
-                taking.cancel()
-                await asyncio.gather(taking, return_exceptions=True)
             await body.aclose()  # type: ignore[attr-defined]
-            self._stop_listening()
 
-    def _stop_listening(self) -> None:
+    def close(self) -> None:
+        """Stop listening for the client."""
         if self._disconnect is not None:
             self._disconnect.cancel()
 
     def line(self, now: float) -> dict[str, Any]:
-        """The audit line: who, what, and what was decided."""
+        """The audit line: who, what, and what was decided. Nothing in it is the client's text."""
         tally = self.tally
         return {
             "request": self.id,
-            "method": self.method,
-            "route": self.route,
+            "method": self.method if self.method in METHODS else "other",
+            "route": _route(self.path),
             "status": self.status,
             "reason": self.reason,
             "key": self.key.name if self.key else None,
@@ -258,4 +301,10 @@ class Exchange:
         }
 
 
-__all__ = ["Exchange", "Tally", "answers"]
+def _route(path: str) -> str:
+    if path in ("/health", "/v1/models", "/v1/chat/completions", "/v1/completions"):
+        return path
+    return f"{MODELS}*" if path.startswith(MODELS) else "other"
+
+
+__all__ = ["METHODS", "MODELS", "Begun", "Exchange", "Tally"]

@@ -8,6 +8,7 @@ others could read or write is refused. The text of a key exists once, when it is
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -15,17 +16,22 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from llmops.errors import InputError, LlmopsError
 
 OPERATOR = "operator"
 """Name of the key that llmops' own commands use on the machine that runs the service."""
 
+LOCK_SECONDS = 30.0
+"""How long a writer waits for another; each holds the lock for milliseconds."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _FORM = re.compile(r"llmops-([0-9a-f]{16})-([A-Za-z0-9_-]{43})")
 _NOBODY = hashlib.sha256(b"nobody").hexdigest()
 
@@ -68,6 +74,10 @@ class KeyRing:
             if key.revoked_at is None
         }
 
+    def ids(self) -> set[str]:
+        """Ids of the keys that are valid now."""
+        return set(self._keys)
+
     def find(self, text: str) -> tuple[str, Key] | None:
         """The service and key that `text` is; None when it is no valid key.
 
@@ -90,8 +100,14 @@ def create_key(path: Path, service: str, name: str) -> tuple[Key, str]:
     """Make a key; returns it and its text, which is stored nowhere.
 
     Raises:
-        InputError: When the service has a key of that name that is not revoked.
+        InputError: When the name is none that metrics and audit lines can carry, or the service
+            has a key of that name that is not revoked.
     """
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name[:80]!r} cannot be a key's name",
+            hint="use letters, digits, '.', '_' and '-', at most 63, a letter or digit first",
+        )
     identifier, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
     digest = hashlib.sha256(secret.encode()).hexdigest()
     made = Key(identifier, name, digest, time.time())
@@ -141,8 +157,20 @@ def remove_service(path: Path, service: str) -> None:
             _write(path, document["version"] + 1, services)
 
 
-def _locked(path: Path) -> FileLock:
-    return FileLock(path.with_suffix(".lock"), mode=0o600, timeout=30)
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = FileLock(path.with_suffix(".lock"), mode=0o600, timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise LlmopsError(
+            f"{lock.lock_file} was held by another command for {LOCK_SECONDS:g} s",
+            hint="wait for the other command to end, then try again",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _services(document: dict[str, Any]) -> dict[str, list[Key]]:
@@ -151,26 +179,46 @@ def _services(document: dict[str, Any]) -> dict[str, list[Key]]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor) as file:
+            found = os.fstat(file.fileno())
+            if found.st_mode & 0o077 or found.st_uid not in (0, os.getuid()):
+                raise LlmopsError(f"{path} can be read by others", hint=f"chmod 600 {path}")
+            document: dict[str, Any] = json.load(file)
+        _services(document)
+        int(document["version"])
     except FileNotFoundError:
         return {"version": 0, "services": {}}
-    with os.fdopen(descriptor) as file:
-        found = os.fstat(file.fileno())
-        if found.st_mode & 0o077 or found.st_uid not in (0, os.getuid()):
-            raise LlmopsError(f"{path} can be read by others", hint=f"chmod 600 {path}")
-        document: dict[str, Any] = json.load(file)
+    except OSError as error:
+        raise LlmopsError(
+            f"{path} is not a file of keys: {error.strerror}",
+            hint="it must be a plain file of your own, neither a link nor a directory",
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LlmopsError(
+            f"{path} is damaged: it holds no list of keys",
+            hint="move it away, deploy again, and make new keys",
+        ) from error
     return document
 
 
 def _write(path: Path, version: int, services: dict[str, list[Key]]) -> None:
+    """Replace the file whole, so that a reader sees the old keys or the new ones."""
     document = {
         "version": version,
         "services": {name: [asdict(key) for key in keys] for name, keys in services.items()},
     }
     temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    temporary.unlink(missing_ok=True)  # what a killed writer left
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(document, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    # A revocation that a power cut undoes would be none: the rename is made to last too.
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -40,9 +40,13 @@ class Ledger:
         """A release has really generated at `when`."""
         self._last[service, release] = when
 
-    def last(self, service: str, release: int) -> float | None:
-        """When the release generated last."""
-        return self._last.get((service, release))
+    def fresh(self, service: str, release: int, seconds: float, now: float) -> bool:
+        """Whether the release has generated in the last `seconds`.
+
+        A time that lies ahead, because the clock was set back, proves nothing.
+        """
+        last = self._last.get((service, release))
+        return last is not None and 0 <= now - last <= seconds
 
     def count(self, service: str, tokens: int, now: float) -> None:
         """Count a finished request and its generated tokens."""
@@ -64,4 +68,7 @@ class Ledger:
         """Forget what is known of services that are gone."""
         for name in self._requests.keys() - services:
             del self._requests[name], self._tokens[name]
+        for name in self._in_flight.keys() - services:
+            if not self._in_flight[name]:
+                del self._in_flight[name]
         self._last = {key: when for key, when in self._last.items() if key[0] in services}

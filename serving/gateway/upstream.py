@@ -41,7 +41,8 @@ class UpstreamRequest:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamResponse:
-    """The answer's head, and its body as it comes. Closing `body` stops the generation."""
+    """The answer's head, and its body as it comes: an asynchronous generator, whose `aclose` stops
+    the generation."""
 
     status: int
     headers: Headers
@@ -54,8 +55,12 @@ class Upstream(Protocol):
     async def send(self, release: ReleaseRef, request: UpstreamRequest) -> UpstreamResponse:
         """Returns once the head of the answer is known.
 
+        A caller that cancels this has lost its client: the generation must stop, just as it does
+        when the answer's `body` is closed.
+
         Raises:
-            UpstreamGone: Before anything was answered; the caller may try again.
+            UpstreamGone: Before anything was answered; the caller may try again. The `body` raises
+                it too, when the replica dies while answering.
             UpstreamBusy: When no replica takes it.
         """
         ...

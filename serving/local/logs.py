@@ -8,26 +8,33 @@ from pathlib import Path
 
 from llmops.errors import InputError
 
+POLL = 0.1
+"""Seconds between looks at a file that is followed."""
+
 
 def lines(path: Path, *, follow: bool) -> Iterator[str]:
-    """The file's lines without their ends; with `follow`, waits for more until it is closed.
+    """The file's lines without their ends; with `follow`, waits for more until it is removed.
 
     Raises:
         InputError: When there is no such log.
     """
-    if not path.exists():
-        raise InputError(f"there is no log at {path}", hint="the release has not started yet")
-    with path.open(errors="replace") as file:
+    try:
+        file = path.open(encoding="utf-8", errors="replace")
+    except FileNotFoundError as error:
+        raise InputError(
+            f"there is no log at {path}", hint="the release has not started yet"
+        ) from error
+    with file:
         waiting = ""
         while True:
             text = file.readline()
             if text.endswith("\n"):
                 yield waiting + text.rstrip("\n")
                 waiting = ""
-            elif follow:
-                waiting += text
-                time.sleep(0.1)
-            else:
-                if waiting + text:
-                    yield waiting + text
-                return
+                continue
+            waiting += text
+            if not follow or not path.exists():
+                break
+            time.sleep(POLL)
+    if waiting:
+        yield waiting

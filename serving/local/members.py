@@ -12,6 +12,8 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from llmops.errors import TargetError
+
 
 @dataclass(frozen=True, slots=True)
 class Members:
@@ -30,7 +32,17 @@ class Members:
         return replace(self, shares=shares, generation=self.generation + 1)
 
     def with_all_traffic(self, service: str, number: int) -> Members:
-        """This with all of the service's new requests going to one release."""
+        """This with all of the service's new requests going to one release.
+
+        Raises:
+            TargetError: When the release does not run: the others keep what they have.
+        """
+        if (service, number) not in self.shares:
+            raise TargetError(
+                f"release {number} of {service} is not on the runtime, so it cannot be given"
+                " traffic",
+                hint="deploy again: it goes on from here",
+            )
         shares = {
             key: share if key[0] != service else 100 * int(key[1] == number)
             for key, share in self.shares.items()
@@ -49,13 +61,22 @@ class Members:
 
 
 def read(path: Path) -> Members:
-    """What was written last; nothing when nothing was."""
+    """What was written last; nothing when nothing was.
+
+    Raises:
+        TargetError: When it is damaged: what runs is not guessed at.
+    """
     try:
         document = json.loads(path.read_text())
+        shares = {(m["service"], m["release"]): m["share"] for m in document["members"]}
+        return Members(shares, document["generation"])
     except FileNotFoundError:
         return Members({})
-    shares = {(m["service"], m["release"]): m["share"] for m in document["members"]}
-    return Members(shares, document["generation"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TargetError(
+            f"{path} is damaged: it does not say which releases run",
+            hint="remove it; a deploy of each service puts its release back",
+        ) from error
 
 
 def write(path: Path, members: Members) -> None:

@@ -1,13 +1,15 @@
 """Turn a GGUF file into safetensors: `python -m serving.models.convert FILE DIRECTORY`.
 
-A program of its own, so that the memory it takes is given back, and a crash of the readers of a
-foreign format ends here. The weights become bfloat16, dequantised: what an engine then loads is an
-ordinary model directory.
+A program of its own (see `conversion`). The weights become bfloat16, dequantised: what an engine
+then loads is an ordinary model directory. It ends when its standard input does, so that it never
+outlives the command that wants the model.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from pathlib import Path
 
 
@@ -28,5 +30,17 @@ def convert(file: Path, directory: Path) -> None:
     tokenizer.save_pretrained(directory)
 
 
+def end_with_parent() -> None:
+    """End this process at once when standard input ends: its other end died with its holder."""
+
+    def watch() -> None:
+        while os.read(0, 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 if __name__ == "__main__":
+    end_with_parent()
     convert(Path(sys.argv[1]), Path(sys.argv[2]))

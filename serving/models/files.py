@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from llmops.errors import ModelError
 from llmops.events import Flow
-from serving.models import headers, manifest
-from serving.models.places import Description
+from serving.models import contents
+from serving.models.contents import Description
+from serving.models.conversion import Gguf
+from serving.models.manifest import Entry
+from serving.models.places import Place
+
+
+def local(path: Path) -> Place:
+    """The place of a directory, or of a GGUF file.
+
+    Raises:
+        ModelError: When it is neither.
+    """
+    if path.is_dir():
+        return Directory(path)
+    if not path.exists():
+        raise ModelError(f"{path} is missing: expected a directory with a model")
+    if path.suffix != ".gguf":
+        raise ModelError(f"{path} is neither a directory nor a GGUF file")
+    return Gguf(path)
 
 
 class Directory:
@@ -19,11 +37,8 @@ class Directory:
     converts = False
 
     def __init__(self, directory: Path) -> None:
-        if not directory.is_dir():
-            what = "a file" if directory.exists() else "missing"
-            raise ModelError(f"{directory} is {what}: expected a directory with a model")
         self._directory = directory
-        self._files = manifest.files_of(directory)
+        self._files = contents.files_of(directory)
 
     @property
     def directory(self) -> Path:
@@ -41,43 +56,14 @@ class Directory:
             marks.append(f"{name} {found.st_size} {found.st_mtime_ns} {found.st_ino}")
         return hashlib.sha256("\n".join(marks).encode()).hexdigest()
 
-    def describe(self, had: Path | None) -> Description:  # noqa: ARG002 - a Place's signature
-        return read_directory(self._directory)
+    def describe(self) -> Description:
+        return contents.describe(contents.Local(self._directory))
 
     def fetch_bytes(self) -> int:
         return 0
 
-    def fetch(self, files: Path) -> Flow[None]:  # noqa: ARG002 - a Place's signature
-        yield from ()
+    def fetch(self, files: Path) -> Flow[None]:
+        raise ModelError(f"{self._directory} is used where it lies, not copied to {files}")
 
-
-def read_directory(directory: Path) -> Description:
-    """Config, weights and chat template of a model directory.
-
-    Raises:
-        ModelError: When there is no config, or no whole safetensors.
-    """
-    from serving.models.store import no_safetensors
-
-    try:
-        config = json.loads((directory / "config.json").read_text())
-    except FileNotFoundError as error:
-        raise ModelError(f"{directory} has no config.json") from error
-    except ValueError as error:
-        raise ModelError(f"{directory / 'config.json'} is not JSON: {error}") from error
-    shards = sorted(directory.glob("*.safetensors"))
-    if not shards:
-        raise no_safetensors(str(directory), [path.name for path in directory.iterdir()])
-    weights = headers.total(headers.parse_file(shard) for shard in shards)
-    return config, weights, has_template(directory)
-
-
-def has_template(directory: Path) -> bool:
-    """Whether the tokenizer brings a chat template."""
-    if (directory / "chat_template.jinja").exists():
-        return True
-    try:
-        tokenizer = json.loads((directory / "tokenizer_config.json").read_text())
-    except (OSError, ValueError):
-        return False
-    return bool(tokenizer.get("chat_template"))
+    def damaged(self, found: Mapping[str, Entry], files: Path) -> list[str]:  # noqa: ARG002 - a Place's signature
+        return []

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from llmops.errors import ModelError
+from serving.models import gguf_header
+from serving.models.contents import Description
+from serving.models.gguf_header import Header
 from serving.models.headers import Weights
 
 ARCHITECTURES = {
@@ -23,57 +26,52 @@ ARCHITECTURES = {
 }
 
 
-def describe(path: Path) -> tuple[dict[str, Any], Weights, bool]:
+def describe(path: Path) -> Description:
     """`config.json`'s deciding fields, the weights as they will be, and chat template or not.
 
     Raises:
-        ModelError: When it is not a GGUF file, or of an architecture that is not converted.
+        ModelError: When it is not a whole GGUF file, or of an architecture that is not converted.
     """
-    from gguf import GGUFReader
-
     try:
-        reader = GGUFReader(path)
-    except (ValueError, OSError, IndexError) as error:
-        raise ModelError(f"{path.name} is not a GGUF file: {error}") from error
-    fields = {name: field.contents() for name, field in reader.fields.items() if _small(name)}
-    kind = str(fields.get("general.architecture", ""))
+        header = gguf_header.read(path)
+    except ValueError as error:
+        raise ModelError(f"{path} is not a whole GGUF file: {error}") from error
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    kind = str(header.values.get("general.architecture", ""))
     if kind not in ARCHITECTURES:
         known = ", ".join(sorted(ARCHITECTURES))
         raise ModelError(
-            f"{path.name} is a GGUF file of architecture '{kind}', which is not converted",
+            f"{path} is a GGUF file of architecture '{kind[:40]}', which is not converted",
             hint=f"converted are: {known}; or use the model's safetensors",
         )
-    names = {tensor.name for tensor in reader.tensors}
-    count = sum(math.prod(int(n) for n in tensor.shape) for tensor in reader.tensors)
-    embedding = next(t for t in reader.tensors if t.name == "token_embd.weight")
-    config = _config(
-        fields, kind, vocabulary=int(embedding.shape[-1]), tied="output.weight" not in names
-    )
-    return config, Weights({"BF16": count}, 2 * count), "tokenizer.chat_template" in fields
+    count = sum(math.prod(shape) for shape in header.shapes.values())
+    try:
+        config = _config(header, kind)
+    except (KeyError, IndexError, ValueError, OverflowError) as error:
+        raise ModelError(f"{path} lacks what a {kind} model must have: {error}") from error
+    return config, Weights({"BF16": count}, 2 * count), "tokenizer.chat_template" in header.values
 
 
-def _small(name: str) -> bool:
-    return not name.startswith("tokenizer.ggml.") and not name.startswith("GGUF.")
-
-
-def _config(fields: dict[str, Any], kind: str, *, vocabulary: int, tied: bool) -> dict[str, Any]:
+def _config(header: Header, kind: str) -> dict[str, Any]:
     def number(name: str) -> int:
-        return int(fields[f"{kind}.{name}"])
+        return int(header.values[f"{kind}.{name}"])
 
     heads = number("attention.head_count")
+    grouped = f"{kind}.attention.head_count_kv" in header.values
     config = {
         "architectures": [ARCHITECTURES[kind]],
         "model_type": kind,
         "hidden_size": number("embedding_length"),
         "num_hidden_layers": number("block_count"),
         "num_attention_heads": heads,
-        "num_key_value_heads": int(fields.get(f"{kind}.attention.head_count_kv", heads)),
+        "num_key_value_heads": number("attention.head_count_kv") if grouped else heads,
         "intermediate_size": number("feed_forward_length"),
         "max_position_embeddings": number("context_length"),
-        "vocab_size": vocabulary,
-        "tie_word_embeddings": tied,
+        "vocab_size": header.shapes["token_embd.weight"][-1],
+        "tie_word_embeddings": "output.weight" not in header.shapes,
         "torch_dtype": "bfloat16",
     }
-    if f"{kind}.attention.key_length" in fields:
+    if f"{kind}.attention.key_length" in header.values:
         config["head_dim"] = number("attention.key_length")
     return config

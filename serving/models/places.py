@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from llmops.errors import InputError
 from llmops.events import Flow
-from serving.models.headers import Weights
+from serving.models.contents import Description
+from serving.models.manifest import Entry
 from serving.models.source import Address
-
-Description = tuple[dict[str, Any], Weights, bool]
-"""A parsed `config.json`, what the weights hold, and whether there is a chat template."""
 
 
 class Place(Protocol):
@@ -19,7 +18,7 @@ class Place(Protocol):
 
     @property
     def revision(self) -> str:
-        """What pins it."""
+        """What pins it: a commit, or a digest of its files' marks; lower-case hex."""
         ...
 
     @property
@@ -37,16 +36,25 @@ class Place(Protocol):
         """Where it lies, when it is used in place."""
         ...
 
-    def describe(self, had: Path | None) -> Description:
-        """Read config and headers; from `had`, the model's files here, when they are here."""
+    def describe(self) -> Description:
+        """Read config and headers where they lie; fetches no weights."""
         ...
 
     def fetch_bytes(self) -> int:
-        """Bytes of disk that `fetch` will take."""
+        """Bytes of disk that the whole model will take."""
         ...
 
     def fetch(self, files: Path) -> Flow[None]:
-        """Put the model's files into `files`; goes on where an earlier try ended."""
+        """Put the model's files into `files`; goes on where an earlier try ended.
+
+        Raises:
+            ModelError: When it cannot be had from there.
+            OSError: When it cannot be written here.
+        """
+        ...
+
+    def damaged(self, found: Mapping[str, Entry], files: Path) -> list[str]:
+        """Names of files that are not what the place says they are, as far as it says."""
         ...
 
 
@@ -61,9 +69,9 @@ def open_place(address: Address, revision: str | None, *, offline: bool) -> Plac
 
         return Hub(address.place, revision, offline=offline)
     if address.scheme == "file":
-        from serving.models.files import Directory
+        from serving.models.files import local
 
-        return Directory(Path(address.place))
+        return local(Path(address.place))
     if address.scheme == "pkg":
         from serving.models.packages import packaged
 

@@ -21,6 +21,11 @@ class Address:
         return f"{self.scheme}://{self.place}"
 
 
+def is_commit(revision: str | None) -> bool:
+    """Whether it is a full commit hash, which means one state for ever."""
+    return revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision) is not None
+
+
 def parse(source: str) -> Address:
     """Read an address.
 
@@ -40,6 +45,8 @@ def parse(source: str) -> Address:
         "s3": r"[^/]+/.+",
         "gs": r"[^/]+/.+",
     }
-    if not re.fullmatch(forms[scheme], place) or ".." in place.split("/"):
+    if not re.fullmatch(
+        forms[scheme], place, re.ASCII if scheme in ("hf", "pkg") else 0
+    ) or ".." in place.split("/"):
         raise InputError(f"'{source}' has not the form of a {scheme}:// address")
     return Address(scheme, place)

@@ -7,27 +7,27 @@ or removes. A directory in place (`file://`) is not copied: its manifest is kept
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import hashlib
-import json
 import os
+import shlex
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from llmops.errors import ModelError
-from llmops.events import Flow, Progress
+from llmops.events import Flow
 from llmops.planning import ModelFacts
-from serving.models import headers, manifest
+from llmops.units import Bytes
+from serving.models import contents, entries, manifest
+from serving.models.entries import Entry
 from serving.models.places import Place, open_place
-from serving.models.source import Address, parse
+from serving.models.source import Address, is_commit, parse
 
-CONFIG = "config.json"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,51 +45,70 @@ class Models:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = root.stat()
+        try:
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            found = root.stat()
+        except OSError as error:
+            raise ModelError(
+                f"the model cache {root} cannot be made: {error.strerror}",
+                hint="set LLMOPS_HOME to a directory of your own",
+            ) from error
         if found.st_uid not in (0, os.getuid()) or stat.S_IMODE(found.st_mode) & 0o077:
             raise ModelError(
-                f"the model cache {root} can be used by others", hint=f"chmod 700 {root}"
+                f"the model cache {root} can be used by others",
+                hint=f"chmod 700 {shlex.quote(str(root))}",
             )
 
     def describe(self, source: str, revision: str | None, *, offline: bool = False) -> ModelFacts:
         """What is known of a model, from its config and headers; loads nothing.
 
+        A commit that is here is not asked for again: it cannot change.
+
         Raises:
             ModelError: When it cannot be found or read, or must not be used.
         """
-        place = open_place(parse(source), revision, offline=offline)
-        had = self._find(source, place.revision)
-        config, weights, template = place.describe(had.directory if had else None)
-        _refuse_remote_code(source, config)
-        return ModelFacts(
-            source=source,
-            revision=place.revision,
-            config=config,
-            parameters=weights.parameters,
-            weight_bytes=weights.bytes,
-            dtypes=weights.dtypes,
-            download_bytes=0 if had or place.in_place else place.fetch_bytes(),
-            chat_template=template,
-            converted=place.converts,
-        )
+        address = parse(source)
+        with _disk(self._root, address):
+            here = is_commit(revision) and self._had(address, str(revision)) is not None
+            place = open_place(address, revision, offline=offline or here)
+            had = self._had(address, place.revision)
+            config, weights, template = self._description(address, place)
+            _refuse_remote_code(source, config)
+            return ModelFacts(
+                source=source,
+                revision=place.revision,
+                config=config,
+                parameters=weights.parameters,
+                weight_bytes=weights.bytes,
+                dtypes=weights.dtypes,
+                download_bytes=0 if had or place.in_place else place.fetch_bytes(),
+                chat_template=template,
+                converted=place.converts,
+            )
 
     def ensure(self, source: str, revision: str) -> Flow[Path]:
         """Have the model: fetch or convert it unless it is there; returns its directory.
 
         Raises:
-            ModelError: When it cannot be had; nothing half is left where a model is looked for.
+            ModelError: When it cannot be had, or is no longer what was looked up; nothing half is
+                left where a model is looked for.
         """
         address = parse(source)
-        if (had := self._find(source, revision)) is not None:
+        entry = Entry(self._root, address, revision)
+        if (had := entry.record()) is not None:
             return had.directory
-        with FileLock(self._entry(address, revision).with_suffix(".lock"), mode=0o600):
-            if (had := self._find(source, revision)) is not None:
-                return had.directory
-            place = open_place(address, revision, offline=False)
-            if place.in_place:
-                return self._trust(address, place)
-            return (yield from self._fetch(address, place))
+        with _disk(self._root, address):
+            lock = yield from entry.acquire()
+            try:
+                if (had := entry.record()) is not None:
+                    return had.directory
+                return (yield from self._have(address, entry, revision))
+            except OSError as error:
+                if error.errno in FULL:
+                    shutil.rmtree(entry.part, ignore_errors=True)
+                raise
+            finally:
+                lock.release()
 
     def path(self, source: str, revision: str) -> Path:
         """Directory of a model that is had.
@@ -97,9 +116,12 @@ class Models:
         Raises:
             ModelError: When it is not.
         """
-        had = self._find(source, revision)
+        had = Entry(self._root, parse(source), revision).record()
         if had is None:
-            raise ModelError(f"{source} at {revision[:12]} is not on this machine")
+            raise ModelError(
+                f"{source} at {revision[:12]} is not on this machine",
+                hint="deploy again: it is then had anew",
+            )
         return had.directory
 
     def verified(self, source: str, revision: str) -> Path:
@@ -109,116 +131,113 @@ class Models:
             ModelError: When a file is missing, new or changed.
         """
         directory = self.path(source, revision)
-        entry = self._entry(parse(source), revision)
-        expected = manifest.read(entry / manifest.NAME)
-        if expected is None:
-            raise ModelError(f"{source} has no manifest", hint=f"remove {entry}")
-        manifest.check(directory, expected)
+        entry = Entry(self._root, parse(source), revision)
+        hint = f"{entry.removal}, and deploy again: its files are then had anew"
+        if directory != entry.files:
+            hint = f"restore the files; or {entry.removal}, and deploy again to trust them as now"
+        expected = manifest.read(entry.manifest, hint=hint)
+        manifest.check(directory, expected, hint=hint)
         return directory
 
     def cached(self) -> Iterator[Cached]:
         """The models that are had."""
-        for record in sorted(self._root.glob("*/*/model.json")):
-            document = json.loads(record.read_text())
-            directory = Path(document["directory"])
-            size = sum(f.stat().st_size for f in directory.rglob("*") if f.is_file())
-            yield Cached(document["source"], document["revision"], directory, size)
+        for found in entries.records(self._root):
+            size = entries.size_of(found.directory)
+            yield Cached(found.source, found.revision, found.directory, size)
 
-    def _entry(self, address: Address, revision: str) -> Path:
-        """Directory of a model in the cache: a readable name and a digest of the exact address."""
-        readable = "".join(c if c.isalnum() or c in "-._" else "-" for c in str(address))[-60:]
-        digest = hashlib.sha256(str(address).encode()).hexdigest()[:12]
-        family = self._root / f"{readable.strip('-.')}-{digest}"
-        family.mkdir(exist_ok=True, mode=0o700)
-        return family / revision[:40]
+    def _had(self, address: Address, revision: str) -> entries.Record | None:
+        return Entry(self._root, address, revision).record()
 
-    def _find(self, source: str, revision: str) -> Cached | None:
-        entry = self._entry(parse(source), revision)
+    def _description(self, address: Address, place: Place) -> contents.Description:
+        """From the copy that is here, when one is."""
+        entry = Entry(self._root, address, place.revision)
+        had = entry.record()
+        if had is None or place.in_place:
+            return place.describe()
         try:
-            document = json.loads((entry / "model.json").read_text())
-        except FileNotFoundError:
-            return None
-        return Cached(source, revision, Path(document["directory"]), 0)
+            return contents.describe(contents.Local(had.directory))
+        except ModelError as error:
+            hint = f"{entry.removal}, and deploy again: its files are then had anew"
+            raise ModelError(error.message, hint=hint) from error
 
-    def _publish(self, part: Path, entry: Path, address: Address, revision: str, at: Path) -> None:
-        record = {"source": str(address), "revision": revision, "directory": str(at)}
-        (part / "model.json").write_text(json.dumps(record, indent=1))
-        if entry.exists():
-            shutil.rmtree(entry)
-        part.rename(entry)
+    def _have(self, address: Address, entry: Entry, revision: str) -> Flow[Path]:
+        place = open_place(address, revision, offline=False)
+        _refuse_another(address, revision, place.revision)
+        entry.remove_stale_parts()
+        if place.in_place:
+            return (yield from _trust(entry, place))
+        return (yield from self._fetch(address, entry, place))
 
-    def _trust(self, address: Address, place: Place) -> Path:
-        """Record a directory in place as it is now: what it is later compared with."""
-        directory = place.directory
-        found = manifest.make(directory)
-        _check_weights(directory)
-        entry = self._entry(address, place.revision)
-        part = entry.with_suffix(".part")
-        part.mkdir(exist_ok=True, mode=0o700)
-        manifest.write(part / manifest.NAME, found)
-        self._publish(part, entry, address, place.revision, directory)
-        return directory
-
-    def _fetch(self, address: Address, place: Place) -> Flow[Path]:
-        entry = self._entry(address, place.revision)
-        part = entry.with_suffix(".part")
-        files = part / "files"
-        files.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._room_for(place.fetch_bytes())
-        try:
-            yield from place.fetch(files)
-            yield Progress("model", "checking what was fetched", 0.0)
-            _check_weights(files)
-            manifest.write(part / manifest.NAME, manifest.make(files))
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                shutil.rmtree(part, ignore_errors=True)
-                raise ModelError(
-                    f"the disk is full: {self._root}", hint="free some space, or move LLMOPS_HOME"
-                ) from error
-            raise ModelError(f"{address} could not be had: {error}") from error
-        self._publish(part, entry, address, place.revision, entry / "files")
-        return entry / "files"
+    def _fetch(self, address: Address, entry: Entry, place: Place) -> Flow[Path]:
+        self._room_for(place.fetch_bytes() - entries.size_of(entry.part))
+        files = entry.begin()
+        yield from place.fetch(files)
+        found = yield from manifest.make(files)
+        if damaged := place.damaged(found, files):
+            _remove(files, damaged)
+            raise ModelError(
+                f"{address} has arrived damaged: {', '.join(damaged[:3])}",
+                hint="deploy again: only what was damaged is fetched again",
+            )
+        contents.check(contents.Local(files))
+        manifest.write(entry.part / manifest.NAME, found)
+        entry.publish(entry.files)
+        return entry.files
 
     def _room_for(self, size: int) -> None:
         free = shutil.disk_usage(self._root).free
         if size > free:
             raise ModelError(
-                f"the model needs {size} bytes of disk and {free} are free on {self._root}",
+                f"the model needs {Bytes(size).human()} more of disk, and"
+                f" {Bytes(free).human()} are free at {self._root}",
                 hint="free some space, or move LLMOPS_HOME",
             )
 
 
-def _check_weights(directory: Path) -> None:
-    """Refuse a directory that has no safetensors, or not all of them.
-
-    Raises:
-        ModelError: Naming what is missing or damaged.
-    """
-    shards = sorted(directory.glob("*.safetensors"))
-    index = directory / "model.safetensors.index.json"
-    if index.exists():
-        needed = set(json.loads(index.read_text())["weight_map"].values())
-        if missing := needed - {shard.name for shard in shards}:
-            raise ModelError(f"{min(missing)} is missing: the index names it")
-    if not shards:
-        raise no_safetensors(str(directory), [p.name for p in directory.iterdir()])
-    headers.total(headers.parse_file(shard) for shard in shards)
+def _trust(entry: Entry, place: Place) -> Flow[Path]:
+    """Record a directory in place as it is now: what it is later compared with."""
+    directory = place.directory
+    contents.check(contents.Local(directory))
+    found = yield from manifest.make(directory)
+    entry.begin()
+    manifest.write(entry.part / manifest.NAME, found)
+    entry.publish(directory)
+    return directory
 
 
-def no_safetensors(where: str, names: list[str]) -> ModelError:
-    """The refusal of a place without safetensors; names the pickles that it has instead."""
-    pickles = [name for name in names if name.endswith(manifest.PICKLES)]
-    found = f"; it has {pickles[0]}, which can run code when it is opened" if pickles else ""
-    return ModelError(
-        f"{where} has no safetensors{found}",
-        hint="only safetensors are loaded: convert the weights, or choose a repository with them",
-    )
+def _remove(files: Path, names: list[str]) -> None:
+    for name in names:
+        (files / name).unlink(missing_ok=True)
 
 
-def _refuse_remote_code(source: str, config: dict[str, Any]) -> None:
+@contextlib.contextmanager
+def _disk(root: Path, address: Address) -> Iterator[None]:
+    """Turn the disk's errors into ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise ModelError(
+                f"the disk is full: {root}", hint="free some space, or move LLMOPS_HOME"
+            ) from error
+        where = f": {error.filename}" if error.filename else ""
+        raise ModelError(f"{address} could not be had: {error.strerror or error}{where}") from error
+
+
+def _refuse_another(address: Address, revision: str, found: str) -> None:
+    if found != revision:
+        raise ModelError(
+            f"{address} has changed since it was looked up: it is at {found[:12]}, and the plan"
+            f" is for {revision[:12]}",
+            hint="deploy again: the plan is then made for what is there now",
+        )
+
+
+def _refuse_remote_code(source: str, config: Mapping[str, Any]) -> None:
     if "auto_map" in config:
         raise ModelError(
-            f"{source} needs its own code to run (auto_map), and trust_remote_code is off",
-            hint="use a model whose architecture the engine has built in",
+            f"{source} brings code of its own (auto_map in config.json), and trust_remote_code is"
+            " off",
+            hint="some engines have such a model built in and do not need its code: then take"
+            " auto_map out of config.json in a copy, and serve that by file://",
         )

@@ -1,0 +1,147 @@
+"""What is said when the memory does not do, and what might be changed so that it does. Pure.
+
+The changes named here are guesses by arithmetic; `refusal.advised` tries each before a user sees
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from llmops.planning import memory
+from llmops.planning.architecture import Architecture
+from llmops.planning.layout import Shape, hardware, staying
+from llmops.planning.model import Facts
+from llmops.planning.refusal import Changes, Refusal
+from llmops.planning.sizing import MIB, Size, down, unit, up
+from llmops.spec import Deployment
+from llmops.units import Bytes, Replicas
+
+LEAST_CONTEXT = 16
+"""Tokens: what `model.context` takes at least."""
+
+
+def no_memory(deployment: Deployment, facts: Facts, arch: Architecture, size: Size) -> Refusal:
+    """The refusal of a layout whose memory does not do, with its arithmetic."""
+    fixes = tuple(_fixes(deployment, facts, arch, size))
+    if size.kv <= size.left:
+        return Refusal(
+            f"the KV cache is too small: {Bytes(size.kv).human()} hold a request of {size.longest}"
+            f" tokens ({size.per_token} bytes per token, in blocks of {size.block}, of which one"
+            f" is kept back), and the context is {size.context}",
+            path="engine.kv_cache",
+            hint="give engine.kv_cache more, or set model.context lower",
+            fixes=fixes,
+        )
+    shape = size.shape
+    cache = max(size.kv, memory.request_bytes(size.context, size.per_token, size.block))
+    if deployment.model.context == "auto":
+        cache = size.kv
+    return Refusal(
+        f"it does not fit{_beside(deployment, facts)}: {shape.replicas} replica(s) x"
+        f" {shape.tensor} shard(s) x ({Bytes(size.weights).human()} weights +"
+        f" {Bytes(size.overhead).human()} engine + {Bytes(cache).human()} KV cache) ="
+        f" {Bytes(shape.shards * (size.fixed + cache)).human()}, and {size.room.words}",
+        path=_to_blame(deployment, size),
+        hint=_hopeless(deployment, facts),
+        fixes=fixes,
+    )
+
+
+def _hopeless(deployment: Deployment, facts: Facts) -> str:
+    others = sorted({r.service for r in facts.live if r.service != deployment.name})
+    destroy = f"destroy {' or '.join(others)}, " if others else ""
+    return f"{destroy}use a smaller model, or a machine with more memory"
+
+
+def _beside(deployment: Deployment, facts: Facts) -> str:
+    """Names the service's own running releases: `recreate` would make room of them."""
+    own = [r.number for r in staying(deployment, facts) if r.service == deployment.name]
+    return f" beside release {', '.join(str(number) for number in own)}" if own else ""
+
+
+def _to_blame(deployment: Deployment, size: Size) -> str:
+    """The field that was set, if any, else the model itself."""
+    if size.left < unit(size.shape):
+        pass  # not even the least cache: no cache or context is to blame
+    elif deployment.engine.kv_cache != "auto":
+        return "engine.kv_cache"
+    elif deployment.model.context != "auto":
+        return "model.context"
+    if hardware(deployment).memory != "auto":
+        return "hardware.memory"
+    return "scaling.replicas" if size.shape.replicas > 1 else "model.source"
+
+
+def _fixes(
+    deployment: Deployment, facts: Facts, arch: Architecture, size: Size
+) -> Iterator[Changes]:
+    if any(r.service == deployment.name for r in staying(deployment, facts)):
+        yield {"maintenance.strategy": "recreate"}
+    yield from _other_cache(deployment, size)
+    if hardware(deployment).memory != "auto":
+        yield {"hardware.memory": Bytes(up(size.per_shard, MIB) * size.shape.tensor)}
+    yield from _shorter(deployment, arch, size, size.left)
+    yield from _fewer(deployment, arch, size)
+    if size.shape.device == "gpu":
+        yield from ({"parallelism.tensor": n} for n in range(1, len(facts.machine.gpus) + 1))
+
+
+def _other_cache(deployment: Deployment, size: Size) -> Iterator[Changes]:
+    """The context as it is, with as much KV cache as it needs or as there is."""
+    if deployment.engine.kv_cache == "auto":
+        return
+    step, tensor = unit(size.shape), size.shape.tensor
+    need = up(memory.request_bytes(size.context, size.per_token, size.block), step)
+    if size.kv > size.left and down(size.left, step) >= need:
+        yield {"engine.kv_cache": Bytes(down(size.left, step) * tensor)}
+    elif need <= size.left:
+        yield {"engine.kv_cache": Bytes(need * tensor)}
+
+
+def _shorter(
+    deployment: Deployment, arch: Architecture, size: Size, left: int
+) -> Iterator[Changes]:
+    """The longest context that the KV cache holds: as it is set, or as large as fits."""
+    explicit = deployment.engine.kv_cache != "auto"
+    if explicit and size.kv <= left and size.longest >= LEAST_CONTEXT:
+        yield _context(deployment, arch, size.longest)
+    kv = down(left, unit(size.shape))
+    tokens = memory.longest_request(kv, size.per_token, size.block)
+    if tokens < LEAST_CONTEXT:
+        return
+    changes = _context(deployment, arch, tokens)
+    if explicit:
+        changes["engine.kv_cache"] = Bytes(kv * size.shape.tensor)
+    yield changes
+
+
+def _context(deployment: Deployment, arch: Architecture, tokens: int) -> dict[str, object]:
+    context = min(tokens, arch.max_positions)
+    changes: dict[str, object] = {"model.context": context}
+    asked = deployment.security
+    default = type(asked).model_fields["max_tokens"].default
+    if asked.max_tokens > context and asked.max_tokens != default:
+        changes["security.max_tokens"] = context
+    return changes
+
+
+def _fewer(deployment: Deployment, arch: Architecture, size: Size) -> Iterator[Changes]:
+    """As many replicas as there is room for: with the cache that was dealt, else with less."""
+    most, step = size.shape.replicas, unit(size.shape)
+    least = up(memory.request_bytes(LEAST_CONTEXT, size.per_token, size.block), step)
+    for kv in (size.kv, least):
+        count = min(most - 1, size.room.bytes // (size.shape.tensor * (size.fixed + kv)))
+        if count >= 1:
+            low = min(deployment.scaling.replicas.low, count)
+            fewer: dict[str, object] = {"scaling.replicas": Replicas(low, count)}
+            yield fewer
+            left = size.room.bytes // (count * size.shape.tensor) - size.fixed
+            yield from ({**fewer, **change} for change in _shorter(deployment, arch, size, left))
+
+
+def doubled(deployment: Deployment, shape: Shape, cores: int) -> bool:
+    """Whether more threads compute than there are cores: slow, and no reason to refuse."""
+    asked = hardware(deployment).cores
+    wanted = asked * shape.replicas if isinstance(asked, int) else shape.shards
+    return shape.device == "cpu" and wanted > cores

@@ -1,0 +1,166 @@
+"""What no deployment can mean, though each value has the right type: values and sections compared.
+
+Pure, and without a look at a machine or a model: what only these can tell, the plan refuses with
+its arithmetic. Each finding names the value to blame and all others that it is about.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from llmops.spec import addresses, arguments
+from llmops.spec.models import Deployment, Hardware, Parallelism
+from llmops.spec.nodes import Trail
+from llmops.spec.words import quoted
+
+Written = Callable[[Trail], bool]
+"""Whether a value was written, and is not a default."""
+
+RESERVED_KEY = "operator"
+"""Name of the key that this machine's own commands ask with."""
+
+_REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that cannot be meant: at `trail`, and about `others` as well."""
+
+    trail: Trail
+    message: str
+    hint: str
+    others: tuple[Trail, ...] = ()
+    key: bool = False
+
+
+def find_contradictions(deployment: Deployment, written: Written) -> Iterator[Finding]:
+    """Everything that is wrong with a deployment of which each value has the right type."""
+    yield from _model(deployment)
+    yield from _engine(deployment)
+    yield from _devices(deployment)
+    yield from _memory(deployment)
+    yield from _target(deployment)
+    yield from _security(deployment, written)
+
+
+def _model(deployment: Deployment) -> Iterator[Finding]:
+    model = deployment.model
+    if wrong := addresses.check(model.source):
+        yield Finding(("model", "source"), wrong.message, wrong.hint)
+        return
+    if model.revision is None:
+        return
+    trail: Trail = ("model", "revision")
+    scheme = model.source.partition("://")[0]
+    if scheme != "hf":
+        yield Finding(
+            trail, f"expected no revision for a {scheme}:// source, found {quoted(model.revision)}",
+            "remove it: the digests of its files pin it", (("model", "source"),), key=True,
+        )  # fmt: skip
+    elif not _is_revision(model.revision):
+        yield Finding(
+            trail, f"expected a commit hash, a branch or a tag, found {quoted(model.revision)}",
+            "a full commit hash has 40 hex digits; without a revision, the branch main is pinned",
+        )  # fmt: skip
+    elif re.fullmatch(r"[0-9a-fA-F]{40}", model.revision) and re.search("[A-F]", model.revision):
+        hint = f"write {model.revision.lower()}"
+        yield Finding(trail, "expected a commit hash in lower case, found upper case", hint)
+
+
+def _is_revision(text: str) -> bool:
+    bad = ".." in text or "//" in text or text.endswith(("/", ".", ".lock"))
+    return _REVISION.fullmatch(text) is not None and not bad
+
+
+def _engine(deployment: Deployment) -> Iterator[Finding]:
+    for wrong in arguments.check(deployment.engine.args):
+        trail = ("engine", "args", *wrong.trail)
+        yield Finding(trail, wrong.message, wrong.hint, key=wrong.key)
+
+
+def _devices(deployment: Deployment) -> Iterator[Finding]:
+    layout, hardware = deployment.parallelism, deployment.hardware
+    if not isinstance(layout, Parallelism):
+        return
+    if layout.pipeline > 1 and deployment.target.kind == "local":
+        yield Finding(
+            ("parallelism", "pipeline"),
+            f"expected 1 for the target local, found {layout.pipeline}",
+            "cut layers instead: parallelism.tensor", (("target", "kind"),),
+        )  # fmt: skip
+    if not isinstance(hardware, Hardware) or hardware.cores == "auto" or hardware.device == "gpu":
+        return
+    if layout.tensor > hardware.cores:
+        yield Finding(
+            ("parallelism", "tensor"),
+            f"expected at most hardware.cores ({hardware.cores}), found {layout.tensor}",
+            "each shard computes on a core of its own: raise hardware.cores, or lower this",
+            (("hardware", "cores"), ("hardware", "device")),
+        )  # fmt: skip
+
+
+def _memory(deployment: Deployment) -> Iterator[Finding]:
+    hardware, cache = deployment.hardware, deployment.engine.kv_cache
+    if not isinstance(hardware, Hardware) or hardware.device == "gpu":
+        return
+    if hardware.memory == "auto" or cache == "auto" or hardware.memory > cache:
+        return
+    yield Finding(
+        ("engine", "kv_cache"),
+        f"expected less than hardware.memory ({hardware.memory}), found {cache}",
+        "the weights and the engine need memory too: lower this, or raise hardware.memory",
+        (("hardware", "memory"), ("hardware", "device")),
+    )
+
+
+def _target(deployment: Deployment) -> Iterator[Finding]:
+    target = deployment.target
+    trail: Trail = ("target", "host")
+    if target.host == "localhost":
+        return
+    try:
+        address = ipaddress.ip_address(target.host)
+    except ValueError:
+        yield Finding(
+            trail, f"expected an IP address or 'localhost', found {quoted(target.host)}",
+            "write the port as target.port"
+            if re.fullmatch(r"[^:]*:[0-9]{1,5}", target.host)
+            else "127.0.0.1 is this machine alone; an address of a network card is that network",
+        )  # fmt: skip
+        return
+    if address.is_multicast or address == ipaddress.ip_address("255.255.255.255"):
+        hint = "127.0.0.1 is this machine alone"
+        message = f"expected an address that one machine has, found {quoted(target.host)}"
+        yield Finding(trail, message, hint)
+    elif not address.is_loopback and not target.allow_plaintext:
+        yield Finding(
+            trail,
+            f"expected a loopback address such as 127.0.0.1, found {quoted(target.host)}:"
+            " the endpoint speaks plain HTTP",
+            "put a TLS proxy in front of 127.0.0.1, or add target.allow_plaintext: true",
+            (("target", "allow_plaintext"),),
+        )  # fmt: skip
+
+
+def _security(deployment: Deployment, written: Written) -> Iterator[Finding]:
+    security, context = deployment.security, deployment.model.context
+    seen: dict[str, int] = {}
+    for index, name in enumerate(security.keys):
+        trail: Trail = ("security", "keys", index)
+        if name == RESERVED_KEY:
+            message = f"expected another name, found '{name}': this machine's own commands use it"
+            yield Finding(trail, message, "name a key for who holds it, such as team-a")
+        elif name in seen:
+            message = f"expected each name once, found '{name}' again (first is keys[{seen[name]}])"
+            yield Finding(trail, message, "remove one of them")
+        seen.setdefault(name, index)
+    asked = ("security", "max_tokens")
+    if isinstance(context, int) and written(asked) and security.max_tokens > context:
+        yield Finding(
+            asked, f"expected at most model.context ({context}), found {security.max_tokens}",
+            "prompt and answer share the context: lower this, or raise model.context",
+            (("model", "context"),),
+        )  # fmt: skip

@@ -1,0 +1,136 @@
+"""From what the models refuse to mistakes that a user understands: one for each value.
+
+The models are the judge of what is right. Their error only says where; what was expected is told
+from the field's annotation and what was found from the file, so no word of the validator's own
+reaches a user, and a field of several forms is one mistake and not one for each form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin
+
+from pydantic import ValidationError
+
+from llmops.spec.advice import advise, advise_missing, advise_unknown
+from llmops.spec.bounds import OutOfBounds
+from llmops.spec.models import Deployment, Section
+from llmops.spec.nodes import Mapping, Node, Scalar, Trail, broken_on, find
+from llmops.spec.words import LONGEST, bounds_of, branches, expected, found, quoted, section_of
+
+MOST_MISTAKES = 200
+"""Mistakes that are worked out: finding the nearest key for thousands would take minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """Something wrong at `trail`; `key` when its key is to blame, and not the value behind it."""
+
+    trail: Trail
+    message: str
+    hint: str
+    key: bool = False
+    structure: bool = False
+    """Whether a key is unknown or missing: it may be right for another `kind`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """Where an error is: the way there, and the field (None: there is no such field)."""
+
+    trail: Trail
+    section: type[Section]
+    annotation: Any
+    metadata: Sequence[Any]
+    other_form: bool
+    """Whether it is the error of a form of the field that is not a section."""
+
+
+def find_mistakes(error: ValidationError, root: Node) -> list[Mistake]:
+    """What `error` says about `root`, once for each value, in no order."""
+    mistakes: dict[Trail, Mistake] = {}
+    for told, spot in _spots(error, root):
+        if len(mistakes) > MOST_MISTAKES:
+            break
+        if not broken_on(root, spot.trail) and spot.trail not in mistakes:
+            why = told.get("ctx", {}).get("error")
+            mistakes[spot.trail] = _mistake(told["type"], why, spot, find(root, spot.trail))
+    return list(_without_consequences(mistakes.values()))
+
+
+def wrong_trails(error: ValidationError, root: Node) -> set[Trail]:
+    """Where `error` found something wrong, what was reported before included."""
+    return {spot.trail for _, spot in _spots(error, root)}
+
+
+def _spots(error: ValidationError, root: Node) -> Iterator[tuple[Any, _Spot]]:
+    """Each error with its place; a section's own errors, and not that it is no `auto`."""
+    for told in error.errors(include_url=False, include_input=False):
+        spot = _follow(told["loc"])
+        if not (spot.other_form and isinstance(find(root, spot.trail), Mapping)):
+            yield told, spot
+
+
+def _follow(loc: Iterable[str | int]) -> _Spot:
+    """Walk an error's location along the annotations: it names forms as well as keys."""
+    trail: list[str | int] = []
+    section: type[Section] = Deployment
+    annotation: Any = Deployment
+    metadata: Sequence[Any] = ()
+    whole: Any = None  # the field with all its forms, when the last step was into one of them
+    for part in loc:
+        forms = [kind for kind, _ in branches(annotation) if kind is not type(None)]
+        if len(forms) > 1:
+            form = section_of(annotation)
+            if form is None or part != form.__name__:
+                return _Spot(tuple(trail), section, annotation, metadata, form is not None)
+            whole, annotation = annotation, form
+        elif isinstance(forms[0], type) and issubclass(forms[0], Section):
+            section, whole = forms[0], None
+            trail.append(part)
+            field = section.model_fields.get(str(part))
+            if field is None:
+                return _Spot(tuple(trail), section, None, (), False)
+            annotation, metadata = field.annotation, field.metadata
+        elif get_origin(forms[0]) is tuple:
+            trail.append(part)
+            annotation, metadata = get_args(forms[0])[0], ()
+    return _Spot(tuple(trail), section, whole or annotation, metadata, False)
+
+
+def _mistake(kind: str, why: object, spot: _Spot, node: Node | None) -> Mistake:
+    if spot.annotation is None:
+        key = str(spot.trail[-1])
+        hint = advise_unknown(key, spot.section, spot.trail[:-1])
+        return Mistake(spot.trail, f"unknown key {quoted(key)}", hint, key=True, structure=True)
+    wanted = expected(spot.annotation, spot.metadata)
+    if node is None or kind == "missing":
+        hint = advise_missing(spot.trail)
+        message = f"expected {wanted}, found nothing"
+        return Mistake(spot.trail, message, hint, key=True, structure=True)
+    hint = advise(spot.annotation, spot.metadata, spot.trail, node)
+    if _tells_more(why, node, spot):
+        return Mistake(spot.trail, str(why), hint)
+    discreet = spot.trail[0] == "security"
+    return Mistake(spot.trail, f"expected {wanted}, found {found(node, discreet=discreet)}", hint)
+
+
+def _tells_more(why: object, node: Node, spot: _Spot) -> bool:
+    """Whether a unit's own complaint is about this value, and not that it is no such value."""
+    if isinstance(why, OutOfBounds) or not isinstance(node, Scalar) or len(node.written) > LONGEST:
+        return False
+    says = str(why or "")
+    if says.startswith("expected at most") and bounds_of(spot.annotation, spot.metadata):
+        return False
+    return says.startswith("expected") and "such as" not in says and "\n" not in says
+
+
+def _without_consequences(mistakes: Iterable[Mistake]) -> Iterator[Mistake]:
+    """Leave out unknown and missing keys of a section whose `kind` is not known either."""
+    all_of_them = list(mistakes)
+    kinds = {m.trail[:-1] for m in all_of_them if m.trail[-1:] == ("kind",) and not m.structure}
+    for mistake in all_of_them:
+        inside = any(mistake.trail[: len(above)] == above for above in kinds)
+        if not (mistake.structure and inside):
+            yield mistake

@@ -1,0 +1,108 @@
+"""From a request that was let through to its answer: once more when a replica dies too soon.
+
+A request is repeated at most once, and only while nothing of its answer has reached the client.
+After that a dead replica is told as what it is; an answer is never sewn together from two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from serving.gateway.answers import Refusal
+from serving.gateway.exchange import Begun, Exchange
+from serving.gateway.ledger import Ledger
+from serving.gateway.metrics import Metrics
+from serving.gateway.upstream import (
+    ReleaseRef,
+    Upstream,
+    UpstreamBusy,
+    UpstreamGone,
+    UpstreamRequest,
+)
+
+
+class Forwarder:
+    """Sends requests to releases, relays what they answer, and counts it."""
+
+    def __init__(
+        self, upstream: Upstream, ledger: Ledger, metrics: Metrics, clock: Callable[[], float]
+    ) -> None:
+        self._upstream = upstream
+        self._ledger = ledger
+        self._metrics = metrics
+        self._clock = clock
+
+    async def forward(
+        self,
+        exchange: Exchange,
+        release: ReleaseRef,
+        body: bytes,
+        *,
+        stream: bool,
+        wants_usage: bool,
+    ) -> None:
+        """Answer `exchange` with what `release` makes of `body`.
+
+        Raises:
+            Refusal: When nothing was answered yet: the engine refused or failed, every replica is
+                busy or gone, or the client is.
+        """
+        exchange.release = release
+        request = UpstreamRequest(
+            method=exchange.method,
+            path=exchange.path,
+            headers=[("content-type", "application/json"), ("x-request-id", exchange.id)],
+            body=body,
+            request_id=exchange.id,
+        )
+        who = (release.service, str(release.number), exchange.key.name if exchange.key else "")
+        with self._ledger.flying(release, self._metrics.in_flight.labels(*who)):
+            begun = await self._begin(exchange, release, request, stream)
+            try:
+                await exchange.relay(begun, stream=stream, wants_usage=wants_usage)
+            finally:
+                self._account(exchange, release, who)
+
+    async def _begin(
+        self, exchange: Exchange, release: ReleaseRef, request: UpstreamRequest, stream: bool
+    ) -> Begun:
+        try:
+            try:
+                return await self._once(exchange, release, request, stream)
+            except UpstreamGone:
+                return await self._once(exchange, release, request, stream)
+        except UpstreamGone as error:
+            raise Refusal(
+                503,
+                "upstream_gone",
+                "the model's replica is gone; try again",
+                kind="server_error",
+                headers=(("retry-after", "1"),),
+            ) from error
+        except UpstreamBusy as error:
+            raise Refusal(
+                429,
+                "overloaded",
+                "every replica is busy; try again",
+                kind="server_error",
+                headers=(("retry-after", "1"),),
+            ) from error
+
+    async def _once(
+        self, exchange: Exchange, release: ReleaseRef, request: UpstreamRequest, stream: bool
+    ) -> Begun:
+        answer = await exchange.unless_gone(self._upstream.send(release, request))
+        return await exchange.begin(answer, stream=stream)
+
+    def _account(self, exchange: Exchange, release: ReleaseRef, who: tuple[str, str, str]) -> None:
+        now = self._clock()
+        tally = exchange.tally
+        if tally.completion_tokens and exchange.cut is None:
+            self._ledger.generated(release.service, release.number, now)
+        self._ledger.count(release.service, tally.completion_tokens, now)
+        self._metrics.prompt_tokens.labels(*who).inc(tally.prompt_tokens)
+        self._metrics.completion_tokens.labels(*who).inc(tally.completion_tokens)
+        if tally.ttft is not None:
+            self._metrics.ttft.labels(*who).observe(tally.ttft)
+        if tally.tpot is not None:
+            self._metrics.tpot.labels(*who).observe(tally.tpot)

@@ -1,0 +1,149 @@
+"""How often a key may ask, and what the gateway tells of its health, by a clock of the tests."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.gateway.rates import Buckets, Sliding
+from tests.gateway.conftest import MakesGate
+from tests.gateway.fakes import Gate
+
+times = st.lists(st.floats(-100, 4000, allow_nan=False), min_size=1, max_size=80)
+
+
+@given(times, st.integers(1, 100))
+def test_no_window_ever_sees_more_than_the_rate_and_one_burst(
+    waits: list[float], per_minute: int
+) -> None:
+    buckets, now, granted = Buckets(), 0.0, []
+    for wait in waits:
+        now += max(0.0, wait / 50)
+        if not buckets.take("key", per_minute, now):
+            granted.append(now)
+    for i, start in enumerate(granted):
+        for j in range(i, len(granted)):
+            allowed = per_minute + (granted[j] - start) * per_minute / 60
+            assert j - i + 1 <= allowed + 1e-4, f"{j - i + 1} in {granted[j] - start} s"
+
+
+@given(times, st.integers(1, 100))
+def test_who_waits_as_told_is_served(waits: list[float], per_minute: int) -> None:
+    buckets, now = Buckets(), 0.0
+    for wait in waits:
+        now += max(0.0, wait / 1000)
+        if told := buckets.take("key", per_minute, now):
+            now += math.ceil(told)
+            assert buckets.take("key", per_minute, now) == 0
+
+
+@given(st.lists(st.floats(0, 10), max_size=40), st.floats(0, 1e6))
+def test_a_clock_that_is_set_back_locks_nobody_out(waits: list[float], back: float) -> None:
+    buckets, now = Buckets(), 1e9
+    for wait in waits:
+        now += wait
+        buckets.take("key", 60, now)
+    now -= back
+    told = buckets.take("key", 60, now)
+    assert told <= 1
+    assert told == 0 or buckets.take("key", 60, now + 1) == 0
+
+
+def test_one_keys_haste_is_not_anothers() -> None:
+    buckets = Buckets()
+    while not buckets.take("a", 5, 0.0):
+        pass
+    assert buckets.take("b", 5, 0.0) == 0
+
+
+@given(st.lists(st.tuples(st.floats(0, 30), st.integers(0, 100)), max_size=40))
+def test_the_last_minute_is_summed(added: list[tuple[float, int]]) -> None:
+    sliding, now, log = Sliding(), 0.0, []
+    for wait, amount in added:
+        now += wait
+        sliding.add(amount, now)
+        log.append((now, amount))
+    assert sliding.total(now) == sum(amount for when, amount in log if when >= now - 60)
+
+
+async def test_a_key_that_asks_too_often_is_told_when_to_come_again(make_gate: MakesGate) -> None:
+    gate = make_gate(requests_per_minute=11)
+    assert [(await gate.complete()).status for _ in range(12)] == [200] * 11 + [429]
+    reply = await gate.ask("GET", "/v1/models")
+    assert (reply.status, reply.code) == (429, "rate_limit_exceeded")
+    gate.clock.now += int(reply.headers["retry-after"]) - 1
+    assert (await gate.complete()).status == 429
+    gate.clock.now += 1
+    assert (await gate.complete()).status == 200
+    assert len(gate.upstream.requests) == 12
+
+
+async def test_other_keys_and_the_operator_are_not_slowed(make_gate: MakesGate) -> None:
+    gate = make_gate(requests_per_minute=1)
+    assert [(await gate.complete()).status for _ in range(2)] == [200, 429]
+    body = {"model": "other"}
+    assert (await gate.complete(key=gate.other_key, body=body)).status == 200
+    operator = [(await gate.complete(key=gate.operator_key)).status for _ in range(5)]
+    assert operator == [200] * 5
+
+
+async def test_strangers_leave_nothing_behind(gate: Gate) -> None:
+    for number in range(200):
+        key = f"llmops-{number:016x}-{'x' * 43}"
+        assert (await gate.ask("GET", f"/v1/{number}", key=key)).status == 401
+    assert gate.app._buckets._left == {}
+    samples = [s for m in gate.metrics.registry.collect() for s in m.samples]
+    assert len([s for s in samples if s.name == "llmops_requests_total"]) == 1
+
+
+async def test_health_is_a_recent_generation(gate: Gate) -> None:
+    async def health() -> tuple[int, str]:
+        reply = await gate.ask("GET", "/health", key="")
+        assert reply.json().keys() == {"status"}, "a stranger is told more than that"
+        return reply.status, reply.json()["status"]
+
+    assert await health() == (503, "no recent generation")
+    assert len(gate.app.quiet(60)) == 2
+    await gate.complete()
+    assert await health() == (503, "no recent generation"), "the other service was not asked"
+    gate.app.note_generation("other", 3, gate.clock.now)
+    assert await health() == (200, "ok")
+    assert gate.app.quiet(60) == []
+    gate.clock.now += 100
+    assert await health() == (200, "ok")
+    assert {ref.service for ref in gate.app.quiet(60)} == {"tiny", "other"}
+    gate.clock.now += 100
+    assert await health() == (503, "no recent generation")
+
+
+async def test_a_clock_that_is_set_back_proves_no_health(gate: Gate) -> None:
+    for service in ("tiny", "other"):
+        gate.app.note_generation(service, 3, gate.clock.now)
+    gate.clock.now -= 3600
+    assert (await gate.ask("GET", "/health", key="")).status == 503
+    assert len(gate.app.quiet(60)) == 2, "nobody would find out again"
+
+
+async def test_a_staged_release_says_nothing_of_health(gate: Gate) -> None:
+    for service in ("tiny", "other"):
+        gate.app.note_generation(service, 4, gate.clock.now)
+    assert (await gate.ask("GET", "/health", key="")).status == 503
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_refused_request_proves_no_health(gate: Gate, stream: bool) -> None:
+    await gate.complete(body={"n": 99, "stream": stream})
+    assert gate.app.state()["services"]["tiny"]["healthy"] is False
+
+
+async def test_the_state_tells_rates(gate: Gate) -> None:
+    for _ in range(3):
+        await gate.complete()
+    tiny = gate.app.state()["services"]["tiny"]
+    assert tiny["requests_per_minute"] == 3
+    assert tiny["tokens_per_second"] == pytest.approx(0.1)
+    assert tiny["releases"] == {"3": 100, "4": 0}
+    assert tiny["last_generation_at"] == gate.clock.now

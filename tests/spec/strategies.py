@@ -1,0 +1,100 @@
+"""Deployments that can be written, of every shape that the models and the checks allow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from llmops.spec import arguments
+from llmops.spec.contradictions import find_contradictions
+from llmops.spec.models import DNS_LABEL, Deployment
+from llmops.spec.text import unprintable
+
+MIB = 2**20
+
+names = st.from_regex(DNS_LABEL, fullmatch=True)
+parts = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,12}", fullmatch=True)
+printable = st.text(max_size=30).filter(lambda text: unprintable(text) is None)
+sources = st.one_of(
+    st.builds("hf://{}/{}".format, parts, parts),
+    st.builds("file:///{}".format, parts),
+    st.builds("pkg://{}/{}".format, st.from_regex(r"[a-z_][a-z0-9_]{0,9}", fullmatch=True), parts),
+    st.builds("s3://bucket/{}".format, parts),
+    st.builds("gs://bucket/{}/{}".format, parts, parts),
+)
+sizes = st.integers(MIB, 64 * MIB * MIB).map(lambda size: f"{size}B")
+times = st.integers(1000, 86_400_000).map(lambda time: f"{time}ms")
+replicas = st.tuples(st.integers(1, 1000), st.integers(1, 1000)).map(
+    lambda pair: f"{min(pair)}..{max(pair)}"
+)
+scalars: st.SearchStrategy[Any] = st.one_of(
+    st.booleans(),
+    st.integers(-(10**17), 10**17),
+    st.floats(allow_nan=False, allow_infinity=False),
+    printable,
+)
+values: st.SearchStrategy[Any] = st.one_of(
+    scalars,
+    st.lists(scalars, min_size=1, max_size=4),
+    st.dictionaries(parts, scalars, min_size=1, max_size=3),
+)
+arguments_of = st.dictionaries(
+    st.from_regex(r"[a-z][a-z0-9]{0,6}(_[a-z0-9]{1,6}){0,2}", fullmatch=True), values, max_size=4
+).filter(lambda args: not any(arguments.check(args)))
+
+
+def _section(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+documents: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "name": names,
+        "model": st.fixed_dictionaries(
+            {"source": sources},
+            optional={"context": st.integers(16, 16_777_216) | st.just("auto")},
+        ),
+    },
+    optional={
+        "apiVersion": st.just("llmops/v1"),
+        "engine": _section(
+            dtype=st.sampled_from(["auto", "bfloat16", "float16", "float32"]),
+            kv_cache=sizes | st.just("auto"),
+            args=arguments_of,
+        ),
+        "parallelism": st.just("auto") | _section(tensor=st.integers(1, 1024)),
+        "hardware": st.just("auto")
+        | _section(
+            device=st.sampled_from(["auto", "cpu", "gpu"]),
+            cores=st.integers(1, 4096) | st.just("auto"),
+            memory=sizes | st.just("auto"),
+        ),
+        "target": _section(
+            host=st.sampled_from(["127.0.0.1", "127.9.9.9", "::1", "localhost"]),
+            port=st.integers(1024, 65535),
+            allow_plaintext=st.booleans(),
+        ),
+        "scaling": _section(replicas=replicas, target_in_flight=st.integers(1, 10_000)),
+        "security": _section(
+            keys=st.lists(names, unique=True, max_size=4),
+            requests_per_minute=st.integers(1, 1_000_000),
+            max_tokens=st.integers(1, 1_048_576),
+            max_choices=st.integers(1, 128),
+        ),
+        "maintenance": _section(
+            strategy=st.sampled_from(["rolling", "recreate"]), drain=times, start_deadline=times
+        ),
+    },
+)
+"""What a file holds, as plain data; contradictions are still in it."""
+
+
+def _make(document: dict[str, Any]) -> Deployment:
+    return Deployment.model_validate(document)
+
+
+deployments: st.SearchStrategy[Deployment] = documents.map(_make).filter(
+    lambda made: not any(find_contradictions(made, lambda _: True))
+)
+"""Deployments that mean something."""

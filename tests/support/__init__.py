@@ -1,0 +1,1 @@
+"""What several tests share: models and machines that are made, never downloaded."""
