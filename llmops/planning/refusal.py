@@ -43,12 +43,10 @@ def advised(refusal: Refusal, deployment: Deployment, facts: Facts, plan: Planne
     Where no change fits, the refusal that none can lift: to follow the others would be in vain.
     """
     waiting: deque[tuple[Deployment, Refusal, Changes]] = deque([(deployment, refusal, {})])
-    hopeless: Refusal | None = None
+    met = [refusal]
     tries = 0
     while waiting and tries < MOST_TRIES:
         before, refused, made = waiting.popleft()
-        if not refused.fixes:
-            hopeless = hopeless or refused
         for fix in refused.fixes:
             tries += 1
             changes = {**made, **fix}
@@ -59,10 +57,11 @@ def advised(refusal: Refusal, deployment: Deployment, facts: Facts, plan: Planne
                 plan(changed, facts)
             except Refusal as other:
                 waiting.append((changed, other, changes))
+                met.append(other)
             else:
                 return _raised(refusal, _words(changes), changes)
-    worst = hopeless or refusal
-    return _raised(worst, worst.hint, {})
+    worst = min(met, key=lambda one: (bool(one.fixes), not one.hint))  # the first of the worst
+    return _raised(worst, worst.hint or f"llmops explain {worst.path}", {})
 
 
 def _raised(refusal: Refusal, hint: str, changes: Changes) -> RefusedError:

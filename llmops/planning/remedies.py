@@ -70,7 +70,9 @@ def _to_blame(deployment: Deployment, size: Size) -> str:
         return "model.context"
     if hardware(deployment).memory != "auto":
         return "hardware.memory"
-    return "scaling.replicas" if size.shape.replicas > 1 else "model.source"
+    one = size.shape.tensor * (size.fixed + unit(size.shape))
+    several = size.shape.replicas > 1 and one <= size.room.bytes
+    return "scaling.replicas" if several else "model.source"
 
 
 def _fixes(

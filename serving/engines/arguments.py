@@ -160,10 +160,15 @@ def _home() -> Path:
 @functools.cache
 def _declared(home: Path) -> tuple[dict[str, Argument], dict[str, Argument]]:
     """The engine's arguments, and those of its server."""
-    engine = _fields(home / ENGINE_FILE, ENGINE_CLASSES)
+    source = _source(home / ENGINE_FILE)
+    engine = {
+        name: argument
+        for name, argument in _fields(source, ENGINE_CLASSES).items()
+        if f'"--{name.replace("_", "-")}"' in source  # a field without an option cannot be set
+    }
     server: dict[str, Argument] = {}
     for file in SERVER_FILES:
-        server |= _fields(home / file, SERVER_CLASSES)
+        server |= _fields(_source(home / file), SERVER_CLASSES)
     if not engine or not server:
         raise InputError(
             "the installed engine does not declare its arguments where they are looked for",
@@ -173,10 +178,17 @@ def _declared(home: Path) -> tuple[dict[str, Argument], dict[str, Argument]]:
     return engine, server
 
 
-def _fields(file: Path, classes: tuple[str, ...]) -> dict[str, Argument]:
+def _source(file: Path) -> str:
     try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+def _fields(source: str, classes: tuple[str, ...]) -> dict[str, Argument]:
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
         return {}
     found = {}
     for node in tree.body:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from filelock import FileLock
 
 from llmops.errors import TargetError
 from llmops.events import Flow, Progress
-from llmops.releases import Phase, Release, ReleaseStore, Seen
+from llmops.planning import Plan
+from llmops.releases import Phase, Release, ReleaseStore, Seen, records
 from serving.local import members as members_file
 from serving.local.members import Members
 from serving.runtime import launcher
@@ -101,6 +102,11 @@ class Runtime:
         if endpoint is None:
             raise TargetError("the runtime ended while it was being changed", hint="deploy again")
         releases = [self._release(*key) for key in members.shares]
+        control.apply(self._render(releases, members, endpoint))
+
+    def _render(
+        self, releases: list[Release], members: Members, endpoint: Mapping[str, Any]
+    ) -> dict[str, Any]:
         table = routes(releases, members.shares, self._keys_version())
         settings = RuntimeSettings(
             home=str(self.paths.home),
@@ -108,7 +114,20 @@ class Runtime:
             port=endpoint["port"],
             metrics_port=endpoint["metrics_port"],
         )
-        control.apply(render(releases, table, settings, members.generation))
+        return render(releases, table, settings, members.generation)
+
+    def rendered(self, plan: Plan, now: float) -> dict[str, Any]:
+        """What Serve would be told if a release of `plan` were staged now; changes nothing.
+
+        Without a runtime the metrics port is shown as 0: it is chosen when the runtime starts.
+        """
+        history = self._store.read(plan.service)[0]
+        release = records.begin(history, plan, now)[1]
+        members = self.members().with_member(plan.service, release.number)
+        others = [self._release(*key) for key in self.members().shares]
+        kept = [r for r in others if (r.service, r.number) != (release.service, release.number)]
+        idle = {"host": plan.host, "port": plan.port, "metrics_port": 0}
+        return self._render([*kept, release], members, self.endpoint() or idle)
 
     def _release(self, service: str, number: int) -> Release:
         release = self._store.read(service)[0].find(number)

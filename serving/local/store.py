@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from llmops.errors import InputError, LlmopsError
 from llmops.releases import Conflict, History, dumps, loads
-from llmops.spec.models import DNS_LABEL
+from llmops.spec import DNS_LABEL
 
 BACKUP = ".json.before"
 

@@ -16,10 +16,11 @@ from typing import Any
 
 from llmops.errors import InputError
 from llmops.events import Flow, Progress
-from llmops.planning import Facts, LiveRelease
+from llmops.planning import Facts, LiveRelease, Plan
 from llmops.releases import Release, Seen, State
 from llmops.spec import Deployment
 from llmops.targets import KeyInfo, ReleaseStatus, ServiceStatus
+from serving.engines import check_arguments
 from serving.gateway import (
     OPERATOR,
     Key,
@@ -55,6 +56,8 @@ class LocalTarget:
     def resolve(self, deployment: Deployment, *, offline: bool = False) -> Flow[Facts]:
         """Look up the model's facts, the machine's, and the live releases."""
         began = time.monotonic()
+        installed = engine_version()
+        check_arguments(deployment.engine.args)
         yield Progress("model", f"looking up {deployment.model.source}", 0.0)
         model = self._models.describe(
             deployment.model.source, deployment.model.revision, offline=offline
@@ -66,7 +69,7 @@ class LocalTarget:
             disk_at=self._home,
             endpoint_port=endpoint["port"] if endpoint else None,
         )
-        return Facts(model, machine, self._live(), engine_version())
+        return Facts(model, machine, self._live(), installed)
 
     def _live(self) -> tuple[LiveRelease, ...]:
         if not self._runtime.up():
@@ -96,7 +99,7 @@ class LocalTarget:
         """Base URL of the endpoint, ending in `/v1`."""
         endpoint = self._runtime.endpoint()
         if endpoint is None:
-            release = self._history_or_refuse(service)[-1]
+            release = self.history(service)[-1]
             endpoint = {"host": release.plan.host, "port": release.plan.port}
         host = endpoint["host"]
         return f"http://{f'[{host}]' if ':' in host else host}:{endpoint['port']}/v1"
@@ -111,7 +114,7 @@ class LocalTarget:
         Raises:
             InputError: When the service was never deployed here.
         """
-        releases = self._history_or_refuse(service)
+        releases = self.history(service)
         state = self._runtime.state() or {"applications": {}, "gateway": None}
         gateway = (state["gateway"] or {"services": {}})["services"].get(service, {})
         seen = {s.number: s for s in self._runtime.seen(service)}
@@ -131,12 +134,21 @@ class LocalTarget:
             ),
         )
 
-    def _history_or_refuse(self, service: str) -> tuple[Release, ...]:
+    def history(self, service: str) -> tuple[Release, ...]:
+        """All releases of the service, oldest first.
+
+        Raises:
+            InputError: When the service was never deployed here.
+        """
         releases = self.store.read(service)[0].releases
         if not releases:
             known = ", ".join(self.store.services()) or "none"
             raise InputError(f"no service '{service}' on this machine", hint=f"there are: {known}")
         return releases
+
+    def render(self, plan: Plan) -> dict[str, Any]:
+        """The whole config that Ray Serve would be handed if `plan` were applied now."""
+        return self._runtime.rendered(plan, time.time())
 
     def logs(self, service: str, number: int | None, *, follow: bool) -> Iterator[str]:
         """Lines of a release's log; the newest release by default.
@@ -144,7 +156,7 @@ class LocalTarget:
         Raises:
             InputError: When there is no such service or release.
         """
-        releases = self._history_or_refuse(service)
+        releases = self.history(service)
         wanted = number if number is not None else releases[-1].number
         if all(release.number != wanted for release in releases):
             numbers = ", ".join(str(release.number) for release in releases)
@@ -162,7 +174,7 @@ class LocalTarget:
         Raises:
             InputError: When the service was never deployed here.
         """
-        self._history_or_refuse(service)
+        self.history(service)
         try:
             return self._operator_file(service).read_text()
         except FileNotFoundError as error:
@@ -232,7 +244,7 @@ class LocalTarget:
 
     def create_key(self, service: str, name: str) -> tuple[KeyInfo, str]:
         """Make a key; the gateway knows it when this returns."""
-        self._history_or_refuse(service)
+        self.history(service)
         if name == OPERATOR:
             raise InputError(f"'{OPERATOR}' is the name of this machine's own key")
         made, text = create_key(self._runtime.paths.keys, service, name)
@@ -241,7 +253,7 @@ class LocalTarget:
 
     def revoke_key(self, service: str, name: str) -> KeyInfo:
         """Revoke a key by name or id; the gateway refuses it when this returns."""
-        self._history_or_refuse(service)
+        self.history(service)
         revoked = revoke_key(self._runtime.paths.keys, service, name)
         self._runtime.reload_keys()
         return _info(revoked)

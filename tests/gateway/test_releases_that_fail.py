@@ -264,3 +264,12 @@ async def test_an_answer_that_is_whole_keeps_what_the_engine_wrote(make_gate: Ma
     assert reply.body == answer.pieces[0]
     assert reply.headers["content-length"] == str(len(reply.body))
     assert reply.json()["model"] == "tiny"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_engines_own_headers_stay_inside(make_gate: MakesGate, stream: bool) -> None:
+    answer = streamed(token(), DONE) if stream else whole()
+    answer.headers += [("server", CANARY), ("x-request-id", CANARY), ("set-cookie", CANARY)]
+    reply = await complete(make_gate(FakeUpstream(answer)), stream=stream)
+    assert reply.status == 200
+    assert CANARY not in repr(reply.headers)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3  # type: ignore[import-untyped]
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from moto.server import ThreadedMotoServer
 
 from llmops.errors import ModelError
@@ -219,6 +220,33 @@ def test_a_scheme_whose_package_is_missing_names_the_extra(
     with pytest.raises(ModelError, match="gs:// needs a package that is not installed") as caught:
         models.describe("gs://weights/tiny", None)
     assert caught.value.hint == "pip install 'llmops[gcs]'"
+
+
+class Remembering(MemoryFileSystem):  # type: ignore[misc]
+    """A file system that remembers a listing until it is told to forget, as some stores' do."""
+
+    protocol = "remembering"
+    remembered: ClassVar[dict[str, Any]] = {}
+
+    def find(self, path: str, **options: Any) -> Any:
+        if path not in self.remembered:
+            self.remembered[path] = super().find(path, **options)
+        return self.remembered[path]
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        self.remembered.clear()
+
+
+def test_a_listing_is_never_an_old_one() -> None:
+    system = Remembering()
+    for name, content in model_files().items():
+        system.pipe_file(f"/weights/tiny/{name}", content)
+    try:
+        first = Bucket(parse("gs://weights/tiny"), system).revision
+        system.pipe_file(f"/weights/tiny/{SHARD}", model_files(seed=3)[SHARD])
+        assert Bucket(parse("gs://weights/tiny"), system).revision != first
+    finally:
+        system.rm("/weights", recursive=True)
 
 
 def test_any_store_of_fsspec_will_do() -> None:

@@ -227,7 +227,9 @@ def _converter(parent: int) -> psutil.Process | None:
     return None
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "kill", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.engines)]
+)
 def test_the_converter_ends_with_the_command_that_wants_the_model(
     root: Path, tmp_path: Path, kill: signal.Signals
 ) -> None:

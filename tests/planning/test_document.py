@@ -36,9 +36,9 @@ def test_the_document_has_the_keys_that_others_build_on() -> None:
     assert document["model"].keys() == {
         "source", "revision", "parameters", "weight_bytes", "kv_bytes_per_token", "context",
     }  # fmt: skip
-    for section, name in (("model", "parameters"), ("model", "weight_bytes"),
-                          ("model", "kv_bytes_per_token"), ("memory", "per_device_bytes")):  # fmt: skip
-        assert document[section][name].keys() == {"value", "reason"}
+    for name in ("parameters", "weight_bytes", "kv_bytes_per_token"):
+        assert document["model"][name].keys() == {"value", "reason"}
+    assert document["memory"]["per_device_bytes"].keys() == {"value", "reason"}
     assert isinstance(document["options"], list)
     assert document["options"][0].keys() == {
         "tensor", "pipeline", "fits", "chosen", "per_device_bytes", "reason",

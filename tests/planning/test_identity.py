@@ -26,6 +26,9 @@ OTHER: dict[type, Any] = {
 }  # fmt: skip
 
 
+WORDS = {"device": "cpu", "dtype": "float32", "strategy": "recreate"}
+
+
 def leaves(document: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for name, value in document.items():
         nested = isinstance(value, dict) and (*above, name) != ("engine", "args")
@@ -38,8 +41,8 @@ def changed(path: tuple[str, ...]) -> Deployment:
     sections = [spec]
     for name in path[:-1]:
         sections.append(getattr(sections[-1], name))
-    before = getattr(sections[-1], path[-1])
-    made: Any = sections[-1].model_copy(update={path[-1]: OTHER[type(before)]})
+    other = WORDS.get(path[-1], OTHER[type(getattr(sections[-1], path[-1]))])
+    made: Any = sections[-1].model_copy(update={path[-1]: other})
     for section, name in zip(reversed(sections[:-1]), reversed(path[:-1]), strict=True):
         made = section.model_copy(update={name: made})
     assert isinstance(made, Deployment)

@@ -1,0 +1,75 @@
+"""`llmops chat`: talk to a service, as its clients would."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import Service
+
+if TYPE_CHECKING:
+    from serving.client import Endpoint
+
+NAME = "chat"
+
+
+def command(
+    name: Service,
+    prompt: Annotated[
+        str | None,
+        typer.Argument(help="What to say; without it, a conversation.", metavar="[PROMPT]"),
+    ] = None,
+    system: Annotated[str | None, typer.Option("--system", help="A system message.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=1, help="Longest answer in tokens.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", min=0.0, max=2.0, help="0 is the surest.")
+    ] = None,
+) -> None:
+    """Ask a service and stream its answer. An empty line or Ctrl-D ends a conversation."""
+    from cli.places import open_target
+    from serving.client import Endpoint
+
+    target = open_target()
+    endpoint = Endpoint(target.url(name), target.operator_key(name), name)
+    messages = [{"role": "system", "content": system}] if system else []
+    if prompt is None and not sys.stdin.isatty():
+        prompt = sys.stdin.read().strip()
+    if prompt is not None:
+        _turn(endpoint, messages, prompt, max_tokens, temperature)
+        return
+    typer.echo(f"{name} listens. An empty line ends.", err=True)
+    while said := _read():
+        _turn(endpoint, messages, said, max_tokens, temperature)
+
+
+def _read() -> str:
+    import contextlib
+
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - gives input() its line editing
+    try:
+        return input("> ").strip()
+    except EOFError:
+        return ""
+
+
+def _turn(
+    endpoint: Endpoint,
+    messages: list[dict[str, str]],
+    said: str,
+    max_tokens: int | None,
+    temperature: float | None,
+) -> None:
+    """One question and its answer, added to the conversation."""
+    messages.append({"role": "user", "content": said})
+    answer = ""
+    for piece in endpoint.chat(messages, max_tokens=max_tokens, temperature=temperature):
+        answer += piece
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    typer.echo()
+    messages.append({"role": "assistant", "content": answer})

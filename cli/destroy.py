@@ -1,0 +1,26 @@
+"""`llmops destroy`: take a service away."""
+
+from __future__ import annotations
+
+import typer
+
+from cli.options import Service, Yes
+
+NAME = "destroy"
+
+
+def command(name: Service, yes: Yes = False) -> None:
+    """Drain and remove a service, its keys, and a runtime that nobody else uses."""
+    from cli.output import Drawer, ask, draw, may_ask
+    from cli.places import open_target
+    from llmops import workflow
+    from llmops.errors import RefusedError
+
+    may_ask(yes)
+    target = open_target()
+    target.history(name)
+    if not yes and not ask(f"Remove {name}, its releases and its keys?"):
+        raise RefusedError("nothing was changed")
+    finished = draw(workflow.destroy(target, name), Drawer())
+    said = "is gone" if finished.changed else "was gone already"
+    typer.echo(f"{name} {said}; its history and the model cache stay")

@@ -1,0 +1,34 @@
+"""`llmops history`: every release of a service."""
+
+from __future__ import annotations
+
+import time
+
+from cli.options import Format, Output, Service
+
+NAME = "history"
+
+
+def command(name: Service, output: Output = Format.TEXT) -> None:
+    """List the releases of a service: what, when, how far, and why not."""
+    from cli.output import print_data, print_table
+    from cli.places import open_target
+    from llmops.releases import release_document
+
+    releases = open_target().history(name)
+    if output is not Format.TEXT:
+        document = {"name": name, "releases": [release_document(r) for r in releases]}
+        print_data(document, output)
+        return
+    rows = [
+        (
+            str(release.number),
+            release.state.value,
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(release.created_at)),
+            release.plan.model.source,
+            release.plan.model.revision[:12],
+            f"repeats release {release.rollback_of}" if release.rollback_of else release.reason,
+        )
+        for release in releases
+    ]
+    print_table(("RELEASE", "STATE", "CREATED", "MODEL", "REVISION", ""), rows)

@@ -1,0 +1,46 @@
+"""Arguments that several verbs share, so that one thing has one name and one help text."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.places import service_names
+
+
+class Format(StrEnum):
+    """How data is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+
+
+Files = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        help="Spec file; given again, a later one overlays the earlier. '-' is standard input."
+        " Default: llmops.yaml.",
+        metavar="FILE",
+    ),
+]
+Output = Annotated[
+    Format, typer.Option("--output", "-o", help="Print data as text, json or yaml.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+Service = Annotated[
+    str,
+    typer.Argument(help="Name of the service.", metavar="NAME", autocompletion=service_names),
+]
+
+DEFAULT_FILE = Path("llmops.yaml")
+
+
+def spec_files(files: list[Path] | None) -> list[Path]:
+    """The files that were named, or the default one."""
+    return files or [DEFAULT_FILE]

@@ -1,0 +1,39 @@
+"""`llmops rollback`: make an earlier good release serve again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.options import Service, Yes
+
+NAME = "rollback"
+
+
+def command(
+    name: Service,
+    release: Annotated[
+        int | None,
+        typer.Argument(
+            help="Release to repeat; default: the last good one before.", metavar="[RELEASE]"
+        ),
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """Make a new release that repeats an earlier good one, and prove it."""
+    from cli.output import Drawer, ask, draw, may_ask
+    from cli.places import open_target
+    from llmops import workflow
+    from llmops.errors import RefusedError
+
+    may_ask(yes)
+    target = open_target()
+    wanted = f"release {release}" if release else "the last good release before this one"
+    if not yes and not ask(f"Roll {name} back to {wanted}?"):
+        raise RefusedError("nothing was changed")
+    finished = draw(workflow.rollback(target, name, release), Drawer())
+    made = finished.release
+    if made is not None:
+        said = f"repeats release {made.rollback_of}" if finished.changed else "serves already"
+        typer.echo(f"{name}: release {made.number} {said}; endpoint: {finished.url}")

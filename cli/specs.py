@@ -1,0 +1,46 @@
+"""A spec from files, and a later error about one of its fields shown at its place in the file."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmops.errors import InputError, LlmopsError, RefusedError
+
+if TYPE_CHECKING:
+    from llmops.spec import Loaded
+
+
+def read_spec(files: list[Path] | None) -> Loaded:
+    """Read the named files, or `llmops.yaml`.
+
+    Raises:
+        InputError: When a file is missing or wrong.
+    """
+    from cli.options import DEFAULT_FILE, spec_files
+    from llmops.spec import read
+
+    if not files and not DEFAULT_FILE.exists():
+        raise InputError(
+            f"there is no {DEFAULT_FILE} here",
+            hint="llmops init NAME writes one; -f names another file",
+        )
+    return read(spec_files(files))
+
+
+@contextlib.contextmanager
+def placed(loaded: Loaded) -> Iterator[None]:
+    """Give an error about a field of the spec the file, line and column it was written at."""
+    try:
+        yield
+    except (InputError, RefusedError) as error:
+        where = loaded.where(error.path) if error.path else None
+        if where is None:
+            raise
+        file, line, column = where
+        message = f"{file}:{line}:{column}: {error.path}: {error.message}"
+        shown = LlmopsError(message, hint=error.hint)
+        shown.exit_code = error.exit_code
+        raise shown from error

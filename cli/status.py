@@ -1,0 +1,107 @@
+"""`llmops status`: what serves, how it does, and when it last answered for real."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import Format, Output
+from cli.places import service_names
+
+if TYPE_CHECKING:
+    from llmops.targets import ServiceStatus
+
+NAME = "status"
+
+
+def command(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="Name of the service; without one, all are listed.",
+            metavar="[NAME]",
+            autocompletion=service_names,
+        ),
+    ] = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Show releases, shares of traffic, replicas, memory, rates, and the last real answer."""
+    from cli.output import print_data
+    from cli.places import open_target
+
+    target = open_target()
+    if name is not None:
+        found = target.status(name)
+        if output is Format.TEXT:
+            _print_one(found)
+        else:
+            print_data(asdict(found), output)
+        return
+    services = [target.status(service) for service in target.store.services()]
+    if output is not Format.TEXT:
+        print_data({"services": [asdict(service) for service in services]}, output)
+    else:
+        _print_all(services)
+
+
+def _print_all(services: list[ServiceStatus]) -> None:
+    from cli.output import ago, print_table
+
+    shown = [service for service in services if service.releases]
+    if not shown:
+        typer.echo("nothing is deployed here; llmops init NAME begins")
+        return
+    rows = [
+        (
+            service.name,
+            _health(service),
+            next((str(r.number) for r in service.releases if r.share == 100), "-"),
+            ago(service.last_generation_at),
+            service.url,
+        )
+        for service in shown
+    ]
+    print_table(("NAME", "HEALTH", "RELEASE", "LAST ANSWER", "ENDPOINT"), rows)
+
+
+def _health(service: ServiceStatus) -> str:
+    if not any(release.phase == "ready" and release.share for release in service.releases):
+        return "down"
+    return "healthy" if service.healthy else "quiet"
+
+
+def _print_one(service: ServiceStatus) -> None:
+    from cli.output import ago, print_table
+    from llmops.units import Bytes
+
+    typer.echo(f"{service.name} on {service.target}: {_health(service)}")
+    typer.echo(f"  endpoint     {service.url} (model '{service.model}')")
+    typer.echo(f"  metrics      {service.metrics_url or 'none: nothing runs'}")
+    typer.echo(f"  last answer  {ago(service.last_generation_at)}")
+    typer.echo(
+        f"  rates        {service.requests_per_minute:.0f} requests/min,"
+        f" {service.tokens_per_second:.1f} tokens/s"
+    )
+    if not service.releases:
+        typer.echo(f"  no release runs; llmops history {service.name} tells what did")
+        return
+    rows = [
+        (
+            str(release.number),
+            release.state,
+            release.phase,
+            f"{release.share} %",
+            str(release.replicas),
+            str(release.in_flight),
+            Bytes(release.memory_bytes).human(),
+            ago(release.verified_at),
+            release.reason,
+        )
+        for release in service.releases
+    ]
+    print_table(
+        ("RELEASE", "STATE", "PHASE", "SHARE", "REPLICAS", "IN FLIGHT", "MEMORY", "VERIFIED", ""),
+        rows,
+    )
