@@ -55,7 +55,7 @@ app.add_typer(keys.group, name="keys")
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", help="Print the version and end."),  # noqa: FBT001
+    version: bool = typer.Option(False, "--version", help="Print the version and end."),
 ) -> None:
     if version:
         from llmops import __version__

@@ -29,9 +29,7 @@ Files = Annotated[
         metavar="FILE",
     ),
 ]
-Output = Annotated[
-    Format, typer.Option("--output", "-o", help="Print data as text, json or yaml.")
-]
+Output = Annotated[Format, typer.Option("--output", "-o", help="Print data as text, json or yaml.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 Service = Annotated[
     str,

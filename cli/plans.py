@@ -98,4 +98,6 @@ def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _text(value: Any) -> str:
     if value is None:
         return "none"
-    return ", ".join(str(item) for item in value) if isinstance(value, (list, tuple)) else str(value)
+    return (
+        ", ".join(str(item) for item in value) if isinstance(value, (list, tuple)) else str(value)
+    )

@@ -1,5 +1,6 @@
 """The target `local`: services on this machine."""
 
+from serving.local.doctor import Check, diagnose
 from serving.local.target import LocalTarget
 
-__all__ = ["LocalTarget"]
+__all__ = ["Check", "LocalTarget", "diagnose"]

@@ -20,7 +20,7 @@ from typing import Literal
 
 import psutil
 
-from llmops.errors import InputError
+from llmops.errors import InputError, LlmopsError
 from llmops.units import Bytes
 from serving.local import members, versions
 from serving.local.limits import read_limits
@@ -128,11 +128,14 @@ Found = tuple[Verdict, str, str]
 
 
 def _made(name: str, check: Callable[[Look], Found], look: Look) -> Check:
+    again = "set right what it names, then run llmops doctor again"
     try:
         return Check(name, *check(look))
+    except LlmopsError as error:
+        return Check(name, "warn", f"could not be looked at: {error.message}", error.hint or again)
     except Exception as error:  # noqa: BLE001 - a machine may be broken anywhere; the rest must show
         found = f"could not be looked at: {type(error).__name__}: {error}"
-        return Check(name, "warn", found, "set right what it names, then run llmops doctor again")
+        return Check(name, "warn", found, again)
 
 
 def _ok(found: str) -> Found:

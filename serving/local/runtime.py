@@ -122,7 +122,9 @@ class Runtime:
         Without a runtime the metrics port is shown as 0: it is chosen when the runtime starts.
         """
         history = self._store.read(plan.service)[0]
-        release = records.begin(history, plan, now)[1]
+        live = history.live
+        unchanged = live is not None and live.plan.identity == plan.identity
+        release = live if live and unchanged else records.begin(history, plan, now)[1]
         members = self.members().with_member(plan.service, release.number)
         others = [self._release(*key) for key in self.members().shares]
         kept = [r for r in others if (r.service, r.number) != (release.service, release.number)]

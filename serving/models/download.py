@@ -56,7 +56,10 @@ def download(remotes: Sequence[Remote], into: Path, source: str) -> Flow[None]:
     """
     job = _Job(remotes, into)
     total, began = sum(remote.size for remote in remotes), time.monotonic()
-    threads = [threading.Thread(target=job.work, daemon=True) for _ in remotes[:WORKERS]]
+    threads = [
+        threading.Thread(target=job.work, name=f"download {source}", daemon=True)
+        for _ in remotes[:WORKERS]
+    ]
     for thread in threads:
         thread.start()
     try:

@@ -165,7 +165,10 @@ class Models:
         _refuse_another(address, revision, place.revision)
         entry.remove_stale_parts()
         if place.in_place:
-            return (yield from _trust(entry, place))
+            found = yield from _digested(place.directory)
+            # What was looked at last must still be what was looked up first.
+            _refuse_another(address, revision, place.revision)
+            return _trust(entry, place.directory, found)
         return (yield from self._fetch(address, entry, place))
 
     def _fetch(self, address: Address, entry: Entry, place: Place) -> Flow[Path]:
@@ -179,7 +182,12 @@ class Models:
                 f"{address} has arrived damaged: {', '.join(damaged[:3])}",
                 hint="deploy again: only what was damaged is fetched again",
             )
-        contents.check(contents.Local(files))
+        try:
+            contents.check(contents.Local(files))
+        except ModelError:
+            # It has arrived whole, and is of no use: nobody goes on with it.
+            shutil.rmtree(entry.part, ignore_errors=True)
+            raise
         manifest.write(entry.part / manifest.NAME, found)
         entry.publish(entry.files)
         return entry.files
@@ -194,11 +202,14 @@ class Models:
             )
 
 
-def _trust(entry: Entry, place: Place) -> Flow[Path]:
-    """Record a directory in place as it is now: what it is later compared with."""
-    directory = place.directory
+def _digested(directory: Path) -> Flow[dict[str, manifest.Entry]]:
+    """The manifest of a directory in place that would load."""
     contents.check(contents.Local(directory))
-    found = yield from manifest.make(directory)
+    return (yield from manifest.make(directory))
+
+
+def _trust(entry: Entry, directory: Path, found: Mapping[str, manifest.Entry]) -> Path:
+    """Record a directory in place as it is now: what it is later compared with."""
     entry.begin()
     manifest.write(entry.part / manifest.NAME, found)
     entry.publish(directory)

@@ -20,7 +20,7 @@ from typing import Any
 
 import uvicorn
 from ray import serve
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from serving.gateway import (
@@ -34,6 +34,7 @@ from serving.gateway import (
     UpstreamGone,
     UpstreamRequest,
     UpstreamResponse,
+    server_config,
 )
 from serving.runtime import loopback
 from serving.runtime.paths import RuntimePaths
@@ -69,8 +70,12 @@ class ServeUpstream:
         pieces = self._handle(release).remote(
             request.method, request.path, request.headers, request.body
         )
-        with _translated():
-            status, headers = await anext(pieces)
+        try:
+            with _translated():
+                status, headers = await anext(pieces)
+        except asyncio.CancelledError:
+            pieces.cancel()  # the client has gone: nobody waits for what the engine would generate
+            raise
         return UpstreamResponse(status=status, headers=headers, body=_body(pieces))
 
     def forget(self, known: set[str]) -> None:
@@ -80,11 +85,16 @@ class ServeUpstream:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def _translated(*, begun: bool = False) -> Iterator[None]:
     try:
         yield
     except BackPressureError as error:
         raise UpstreamBusy("every replica is busy") from error
+    except RayTaskError:
+        # The replica lives, and failed at this request: sending it again would be no help.
+        if not begun:
+            raise
+        raise UpstreamGone("the replica failed amid its answer") from None
     except (RayError, RayServeException, StopAsyncIteration) as error:
         raise UpstreamGone(f"the replica is gone ({type(error).__name__})") from error
 
@@ -93,7 +103,7 @@ async def _body(pieces: Any) -> AsyncIterator[bytes]:
     """The answer's body; closing it early tells the engine to stop generating."""
     ended = False
     try:
-        with _translated():
+        with _translated(begun=True):
             async for piece in pieces:
                 yield piece
         ended = True
@@ -112,8 +122,10 @@ class _Server(uvicorn.Server):
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    # The protocol is named, or asyncio leaves Nagle's algorithm on: 44 ms for each small answer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.bind((host, port))
     return listener
 
@@ -141,17 +153,7 @@ class Gateway:
         ]
 
     async def _serve(self, app: Any, listener: socket.socket) -> None:
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=75,
-            h11_max_incomplete_event_size=65536,
-        )
-        await _Server(config).serve(sockets=[listener])
+        await _Server(server_config(app)).serve(sockets=[listener])
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Called by Serve with a new routing table; takes effect at once."""

@@ -9,6 +9,7 @@ of a generation. Delays that it plays are what the client has to measure.
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections import deque
@@ -67,10 +68,16 @@ class Server(ThreadingHTTPServer):
         self.hung_up = threading.Event()
         self.lock = threading.Lock()
         self.flying = self.most_flying = 0
+        """Requests whose body has not come to its end, now and at most."""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up between two requests."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def answer(self, asked: Asked) -> Answer:
         with self.lock:
@@ -100,8 +107,6 @@ class _Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
             self.server.hung_up.set()
-        finally:
-            self.server.count(-1)
 
     def _play(self, answer: Answer) -> None:
         self.send_response(answer.status)
@@ -114,6 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
             else:
                 time.sleep(piece)
+        self.server.count(-1)
         if answer.dies:
             self.close_connection = True
             return

@@ -27,14 +27,12 @@ def test_times_are_at_least_what_the_server_took(server: Server, endpoint: Endpo
     server.otherwise = partial(generate, first=0.1, between=0.03)
     figures = run(endpoint)
     assert (figures.ok, figures.failed, figures.failures) == (6, 0, {})
-    for spread, least, most in (
-        (figures.ttft, 0.1, 0.19),
-        (figures.tpot, 0.025, 0.1),
-        (figures.latency, 0.19, 2.0),
-    ):
+    for spread, least in ((figures.ttft, 0.1), (figures.latency, 0.19)):
         assert spread.n == 6
         assert least <= spread.p50 <= spread.p90 <= spread.p99
-        assert spread.p50 < most, "the time of another part was counted in"
+    assert figures.ttft.p50 < figures.latency.p50 - 0.03, "TTFT has the time of later tokens"
+    assert figures.tpot.n == 6
+    assert 0.025 <= figures.tpot.p99 <= figures.latency.p99 / 3, "TPOT is not between two tokens"
     assert figures.duration >= 3 * 0.19
     assert figures.requests_per_second == pytest.approx(6 / figures.duration)
     assert figures.output_tokens == 24
@@ -148,7 +146,7 @@ def test_connections_are_used_again(server: Server, endpoint: Endpoint) -> None:
         ports.add(address[1])
         return verify(request, address)
 
-    server.verify_request = note  # type: ignore[method-assign]
+    server.verify_request = note  # type: ignore[method-assign, assignment]
     server.otherwise = generate
     run(endpoint, clients=2, requests=20)
     assert len(ports) <= 2, "connecting was measured as part of the time to the first token"
@@ -163,17 +161,7 @@ def test_percentiles_are_values_that_were_measured() -> None:
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_events_are_read_whatever_ends_their_lines(end: bytes) -> None:
-    lines = [
-        b": hello",
-        b"event: x",
-        b"data: one",
-        b"data:two",
-        b"",
-        b"",
-        b"id: 3",
-        b"data: x",
-        b"",
-    ]
+    lines = b": hello|event: x|data: one|data:two|||id: 3|data: x|".split(b"|")
     text = end.join([*lines, b""])
     assert Parser().feed(text) == ["one\ntwo", "x"]
     parser = Parser()

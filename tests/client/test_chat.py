@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import socket
 import traceback
@@ -24,7 +25,7 @@ def ask(endpoint: Endpoint) -> list[str]:
 def cut_anywhere(text: bytes, seed: int) -> list[bytes | float]:
     pick = random.Random(seed)
     at = sorted({0, len(text), *(pick.randrange(len(text)) for _ in range(40))})
-    return [text[a:b] for a, b in zip(at, at[1:], strict=False)]
+    return [text[a:b] for a, b in itertools.pairwise(at)]
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -36,7 +37,8 @@ def test_pieces_come_as_generated_wherever_the_stream_is_cut(
 
 
 def test_a_piece_is_there_before_the_answer_is_whole(server: Server, endpoint: Endpoint) -> None:
-    server.script.append(Answer([delta("first"), 0.2, *[delta("more"), 0.01] * 400, DONE]))
+    more: list[bytes | float] = [delta("more"), 0.01]
+    server.script.append(Answer([delta("first"), 0.2, *more * 400, DONE]))
     pieces = endpoint.chat(HELLO, max_tokens=None, temperature=None)
     assert next(pieces) == "first"
     pieces.close()

@@ -26,7 +26,7 @@ from typing import cast
 import psutil
 import pytest
 
-from llmops.errors import InputError
+from llmops.errors import InputError, TargetError
 from serving.local import doctor, members, versions
 from serving.local.doctor import CHECKS, GIB, MIB, Check, Look, Room, diagnose, examine
 from serving.local.machine import engine_version
@@ -128,6 +128,15 @@ def test_a_check_that_cannot_be_made_says_so_and_the_others_go_on(look: Look) ->
     assert checks["memory"].found == "could not be looked at: OSError: no /proc here"
     assert checks["memory"].fix
     assert {check.verdict for name, check in checks.items() if name != "memory"} == {"ok"}
+
+
+def test_a_broken_record_is_told_with_its_own_hint(look: Look) -> None:
+    (look.home / "members.json").write_text("{")
+    with pytest.raises(TargetError) as raised:
+        members.read(look.home / "members.json")
+    check = _check("runtime", look)
+    assert (check.verdict, check.fix) == ("warn", raised.value.hint)
+    assert check.found == f"could not be looked at: {raised.value.message}"
 
 
 def test_this_machine_is_looked_at_quickly_and_nothing_is_made(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from llmops.errors import InputError, ModelError
-from serving.models import Models
+from serving.models import Models, contents
 from tests.models.making import (
     PARAMETERS,
     Canary,
@@ -103,6 +103,22 @@ def test_what_has_changed_since_it_was_looked_up_is_not_trusted(
     assert "deploy again" in caught.value.hint
     assert visible(root) == []
     assert models.describe(facts.source, None).revision != facts.revision
+
+
+def test_what_changes_while_it_is_looked_at_is_not_trusted(
+    model: Path, models: Models, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = contents.check
+
+    def changing(listing: contents.Listing) -> None:
+        check(listing)
+        write(model, {SHARD: model_files(seed=5)[SHARD]})
+
+    facts = models.describe(f"file://{model}", None)
+    monkeypatch.setattr(contents, "check", changing)
+    with pytest.raises(ModelError, match="has changed since it was looked up"):
+        outcome(models.ensure(facts.source, facts.revision))
+    assert visible(root) == [] == left_over(root)
 
 
 def test_what_changes_after_it_was_trusted_is_refused_at_the_next_load(

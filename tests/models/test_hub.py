@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -26,10 +28,11 @@ from tests.models.making import (
     reasons,
     visible,
 )
+from tests.models.waiting import until
 from tests.support.hub import HubServer
 
 SOURCE = "hf://acme/tiny"
-SHARD = "model-00001-of-00002.safetensors"
+SHARD, OTHER = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 
 
 def test_a_model_is_described_without_its_weights(hub: HubServer, models: Models) -> None:
@@ -167,6 +170,44 @@ def test_a_hub_that_stays_away_is_given_up_and_the_next_run_goes_on(
     assert left_over(root) == []
 
 
+def test_a_file_that_cannot_be_had_stops_the_others_at_once(
+    hub: HubServer, models: Models, root: Path
+) -> None:
+    hub.publish("acme/tiny", model_files())
+    facts = models.describe(SOURCE, None)
+    hub.hold(OTHER, after=20_000)
+    hub.answer(SHARD, 418)
+    began = time.monotonic()
+    with pytest.raises(ModelError, match="HTTP 418"):
+        outcome(models.ensure(SOURCE, facts.revision))
+    assert time.monotonic() - began < 5, "it waited for the file that does not come"
+    hub.release()
+    until(lambda: None if _downloading() else True, "the workers end")
+    [half] = root.glob(f"*/*.part/files/{OTHER}")
+    assert half.stat().st_size < len(model_files()[OTHER]), "it was fetched on"
+
+
+def test_an_abandoned_fetch_stops_and_lets_the_next_one_go_on(
+    hub: HubServer, models: Models, root: Path
+) -> None:
+    hub.publish("acme/tiny", model_files())
+    facts = models.describe(SOURCE, None)
+    hub.hold(OTHER, after=20_000)
+    flow = models.ensure(SOURCE, facts.revision)
+    while not hub.held.is_set():
+        next(flow)
+    flow.close()
+    hub.release()
+    until(lambda: None if _downloading() else True, "the workers end")
+    [half] = root.glob(f"*/*.part/files/{OTHER}")
+    assert half.stat().st_size < len(model_files()[OTHER]), "it was fetched on"
+    assert contents_of(outcome(models.ensure(SOURCE, facts.revision))) == model_files()
+
+
+def _downloading() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("download")]
+
+
 def test_content_that_is_not_the_commits_is_refused_and_fetched_anew(
     hub: HubServer, models: Models, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +295,28 @@ def test_without_the_hub_only_a_commit_that_is_here_can_be_described(
         models.describe(SOURCE, "main", offline=True)
     with pytest.raises(ModelError, match="not on this machine, and the hub is not asked"):
         models.describe(SOURCE, "0" * 40, offline=True)
+
+
+def test_what_arrives_whole_and_is_of_no_use_is_not_kept(
+    hub: HubServer, models: Models, root: Path
+) -> None:
+    vocabulary = {"model": {"vocab": {"a": 0, "b": 99}}}
+    hub.publish("acme/tiny", model_files() | {"tokenizer.json": json.dumps(vocabulary).encode()})
+    facts = models.describe(SOURCE, None)
+    with pytest.raises(ModelError, match="another model's tokenizer"):
+        outcome(models.ensure(SOURCE, facts.revision))
+    assert visible(root) == [] == left_over(root)
+
+
+def test_a_hub_that_gives_another_commit_than_was_pinned_is_refused(
+    hub: HubServer, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = hub.publish("acme/tiny", model_files())
+    other = hub.publish("acme/tiny", model_files(seed=8))
+    repository, _ = hub.find("acme/tiny", "main")
+    monkeypatch.setattr(HubServer, "find", lambda *_: (repository, other))
+    with pytest.raises(ModelError, match=f"was asked for {pinned}, and the hub gives {other}"):
+        models.describe(SOURCE, pinned)
 
 
 # The token
