@@ -66,6 +66,7 @@ check-imports: $(READY)
 check-generated: $(READY)
 	@$(BIN)/python -m llmops.spec.generate --check
 	@$(BIN)/python -m cli.reference --check
+	@$(BIN)/python -m serving.local.versions --check
 
 check-house: $(READY)
 	@$(PYTEST) --durations=0 --durations-min=5 tests/house
@@ -77,6 +78,7 @@ bench: $(READY) ## Measure start, throughput and latency beside bare vLLM
 
 lock: ## Choose versions anew within pyproject.toml's bounds (needs uv)
 	@$(LOCK) --upgrade --extra local --extra s3 --group dev pyproject.toml -o requirements/local.txt
+	@$(BIN)/python -m serving.local.versions
 
 clean: ## Remove .venv, caches and build outputs (destroy your services first)
 	rm -rf .venv .cache build dist .hypothesis

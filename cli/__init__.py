@@ -1,3 +1,1 @@
 """The command line: one verb per file, which reads arguments, calls a door and draws."""
-
-__all__: list[str] = []

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 NAME = "chat"
 
+UNPRINTABLE = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+"""What a terminal would obey instead of show: a model's words must not move its cursor."""
+
 
 def command(
     name: Service,
@@ -69,7 +72,7 @@ def _turn(
     answer = ""
     for piece in endpoint.chat(messages, max_tokens=max_tokens, temperature=temperature):
         answer += piece
-        sys.stdout.write(piece)
+        sys.stdout.write(piece.translate(UNPRINTABLE))
         sys.stdout.flush()
     typer.echo()
     messages.append({"role": "assistant", "content": answer})

@@ -29,6 +29,8 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     for item in items:
         if E2E in item.path.parents:
             item.add_marker("e2e")
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(600))  # an engine starts in some of them
 
 
 def _skips_fail(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -22,7 +22,7 @@ import psutil
 
 from llmops.errors import InputError, LlmopsError
 from llmops.units import Bytes
-from serving.local import members, versions
+from serving.local import members
 from serving.local.limits import read_limits
 from serving.local.machine import engine_version, port_free, port_owner
 from serving.runtime.control import Control
@@ -79,8 +79,10 @@ def free_memory(root: Path) -> int:
     return free if limits.memory is None else max(0, min(free, limits.memory - limits.memory_used))
 
 
-def _answers(socket: Path) -> bool:
-    return Control(socket).alive()
+def _installed(name: str) -> str | None:
+    from serving.local import versions  # here, so that `python -m serving.local.versions` is quiet
+
+    return versions.installed(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +96,12 @@ class Look:
     system: tuple[str, str] = field(default_factory=lambda: (platform.system(), platform.machine()))
     python: tuple[int, int] = sys.version_info[:2]
     engine: Callable[[], str] = engine_version
-    installed: Callable[[str], str | None] = versions.installed
+    installed: Callable[[str], str | None] = _installed
     memory: Callable[[Path], int] = free_memory
     room: Callable[[Path], Room] = room_at
     open_files: Callable[[], tuple[int, int]] = lambda: resource.getrlimit(resource.RLIMIT_NOFILE)
     host: Callable[[RuntimePaths], psutil.Process | None] = host_process
-    answers: Callable[[Path], bool] = _answers
+    answers: Callable[[Path], bool] = lambda socket: Control(socket).alive()
     owner: Callable[[int], str] = port_owner
     user: int = field(default_factory=os.getuid)
 
@@ -186,6 +188,8 @@ def _gpus(look: Look) -> Found:
 
 
 def _versions(look: Look) -> Found:
+    from serving.local import versions
+
     differing, pins = [], []
     for name, tested in versions.tested().items():
         found = look.installed(name)
@@ -200,6 +204,8 @@ def _versions(look: Look) -> Found:
 
 
 def _floors(look: Look) -> Found:
+    from serving.local import versions
+
     unsafe, pins = [], []
     for name, floor in versions.FLOORS.items():
         found = look.installed(name)
@@ -239,8 +245,8 @@ def _memory(look: Look) -> Found:
 
 def _standing(path: Path) -> Path:
     """`path`, or the nearest directory above it that exists."""
-    path = path.absolute()
-    return next((place for place in (path, *path.parents) if place.exists()), Path("/"))
+    whole = path.absolute()
+    return next(place for place in (whole, *whole.parents) if place.exists())
 
 
 def _disk(look: Look) -> Found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from llmops.errors import InputError
@@ -12,8 +12,12 @@ POLL = 0.1
 """Seconds between looks at a file that is followed."""
 
 
-def lines(path: Path, *, follow: bool) -> Iterator[str]:
+def lines(
+    path: Path, *, follow: bool, pause: Callable[[float], None] = time.sleep
+) -> Iterator[str]:
     """The file's lines without their ends; with `follow`, waits for more until it is removed.
+
+    `pause` is what waits.
 
     Raises:
         InputError: When there is no such log.
@@ -35,6 +39,6 @@ def lines(path: Path, *, follow: bool) -> Iterator[str]:
             waiting += text
             if not follow or not path.exists():
                 break
-            time.sleep(POLL)
+            pause(POLL)
     if waiting:
         yield waiting

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,8 @@ def environment(paths: RuntimePaths, base: dict[str, str]) -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DISABLE_IMPORT_WARNING": "1",
         "RAY_DEDUP_LOGS": "0",
+        # Ray would run its workers at niceness 15: an engine that yields to whatever else runs.
+        "RAY_worker_niceness": "0",
         "AUTOSCALER_METRIC_PORT": str(free_port()),
         "DASHBOARD_METRIC_PORT": str(free_port()),
         # Requests are handled on the replica's own loop and by gRPC: two hops of threads fewer.
@@ -202,17 +205,26 @@ def _kill(processes: list[psutil.Process]) -> None:
 def leftovers(paths: RuntimePaths) -> list[psutil.Process]:
     """Processes of a runtime of this home whose host is gone.
 
-    They are known by the token path in their environment, which names this home's own directory:
-    no process of another Ray, or of another home, can carry it.
+    They are known by the token path in their environment, or, since some of Ray's overwrite that
+    with a title, by a file that they hold open in the runtime's own directory: no process of
+    another Ray, or of another home, can have either.
     """
     if host_process(paths) is not None:
         return []
-    mark = str(paths.token)
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("RAY_AUTH_TOKEN_PATH") == mark and _alive(process):
-                found.append(process)
-        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess, OSError):
-            continue
-    return [process for process in found if process.pid != os.getpid()]
+    return [p for p in psutil.process_iter() if p.pid != os.getpid() and _belongs(p, paths)]
+
+
+def _belongs(process: psutil.Process, paths: RuntimePaths) -> bool:
+    try:
+        if not _alive(process):
+            return False
+        if process.environ().get("RAY_AUTH_TOKEN_PATH") == str(paths.token):
+            return True
+        return any(str(link.readlink()).startswith(f"{paths.ray}/") for link in _open(process.pid))
+    except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess, OSError):
+        return False
+
+
+def _open(pid: int) -> Iterator[Path]:
+    """A process's open files as the kernel links them; those of files that are gone too."""
+    return Path(f"/proc/{pid}/fd").iterdir()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -57,9 +59,17 @@ class Stage:
     folder: Path
     port: int
     environment: dict[str, str] = field(default_factory=dict)
+    temporary: Path = Path()
+    """Where the runtime's sockets and Ray's session lie."""
 
     def __post_init__(self) -> None:
-        self.environment = os.environ | {"LLMOPS_HOME": str(self.home), "NO_COLOR": "1"}
+        # Short, since a socket's path may have 107 bytes; its own, so that what holds it is ours.
+        self.temporary = Path(tempfile.mkdtemp(prefix="e", dir="/tmp"))
+        self.environment = os.environ | {
+            "LLMOPS_HOME": str(self.home),
+            "TMPDIR": str(self.temporary),
+            "NO_COLOR": "1",
+        }
 
     @property
     def url(self) -> str:
@@ -128,22 +138,28 @@ class Stage:
         return httpx.post(f"{self.url}/v1/completions", json=body, headers=headers, timeout=120)
 
     def processes(self) -> list[psutil.Process]:
-        """Everything that runs for this home."""
+        """Everything that runs for this home: by its environment, or by a file it holds open."""
         found = []
         for process in psutil.process_iter():
             try:
-                environment = process.environ()
                 alive = process.status() != psutil.STATUS_ZOMBIE
+                if alive and process.pid != os.getpid() and self._is_ours(process):
+                    found.append(process)
             except (psutil.Error, OSError):
                 continue
-            if alive and environment.get("LLMOPS_HOME") == str(self.home):
-                found.append(process)
-        return [process for process in found if process.pid != os.getpid()]
+        return found
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        if process.environ().get("LLMOPS_HOME") == str(self.home):
+            return True
+        links = Path(f"/proc/{process.pid}/fd").iterdir()
+        return any(str(link.readlink()).startswith(f"{self.temporary}/") for link in links)
 
     def end(self) -> None:
         """End whatever a failed test may have left."""
         for process in self.processes():
             process.send_signal(signal.SIGKILL)
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 def until(what: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmops.errors import ModelError
@@ -46,6 +46,7 @@ def test_the_cause_is_a_sentence_of_bounded_length() -> None:
     assert "\n" not in found.text
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300), st.text(max_size=60))
 def test_any_log_has_a_cause(log: str, message: str) -> None:
     assert find_cause(log, RuntimeError(message)).text

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -77,6 +77,7 @@ def test_a_vocabulary_that_cannot_spell_is_refused(tmp_path: Path) -> None:
         make_tiny_model(tmp_path / "m", vocabulary=BASE - 1)
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=40))
 def test_its_tokenizer_spells_any_text(model: Path, text: str) -> None:
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))

@@ -102,6 +102,23 @@ def test_the_base_install_runs_without_an_engine(clean: Path, arguments: list[st
     assert done.stdout.strip()
 
 
+@pytest.mark.parametrize("arguments", [["doctor"], ["plan", "-f", "spec.yaml"]])
+def test_a_verb_that_needs_the_engine_says_so(clean: Path, arguments: list[str]) -> None:
+    demo = (tree.ROOT / "examples" / "demo" / "llmops.yaml").read_text()
+    (clean / "spec.yaml").write_text(demo)
+    done = _run(clean, MAIN, *arguments)
+    assert done.returncode in (1, 2)
+    assert "no engine is installed" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["history", "absent"]])
+def test_a_verb_that_only_looks_needs_no_engine(clean: Path, arguments: list[str]) -> None:
+    done = _run(clean, MAIN, *arguments)
+    assert "unexpected" not in done.stderr
+    assert "deployed here" in done.stdout or "no service 'absent'" in done.stderr
+
+
 def test_the_clean_site_really_has_no_engine(clean: Path) -> None:
     done = _run(clean, "import ray")
     assert "ModuleNotFoundError" in done.stderr

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmops.errors import RefusedError
@@ -44,6 +44,7 @@ def outcome(make: Callable[[], T]) -> T | RefusedError:
         return refused
 
 
+@settings(deadline=None)
 @given(configs)
 @example(GOOD | {"rope_scaling": {"type": "linear", "factor": float("nan")}})
 @example(GOOD | {"rope_scaling": {"type": "linear", "factor": 1e300}})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError
 
@@ -41,22 +41,26 @@ def test_a_time_is_what_its_unit_says(text: str, seconds: float) -> None:
     assert Duration.parse(text).seconds == seconds
 
 
+@settings(deadline=None)
 @given(st.integers(0, Bytes.LIMIT).map(Bytes))
 def test_a_printed_size_reads_back(size: Bytes) -> None:
     assert Bytes.parse(str(size)) == size
 
 
+@settings(deadline=None)
 @given(st.integers(0, Duration.LIMIT).map(Duration))
 def test_a_printed_time_reads_back(time: Duration) -> None:
     assert Duration.parse(str(time)) == time
 
 
+@settings(deadline=None)
 @given(st.integers(1, Replicas.LIMIT), st.integers(1, Replicas.LIMIT))
 def test_a_printed_range_reads_back(one: int, other: int) -> None:
     replicas = Replicas(min(one, other), max(one, other))
     assert Replicas.parse(str(replicas)) == replicas
 
 
+@settings(deadline=None)
 @given(st.sampled_from(UNITS), st.integers(0, 1000))
 def test_every_unit_can_be_read(unit: tuple[type[Bytes | Duration], str, int], number: int) -> None:
     kind, name, size = unit
@@ -135,6 +139,7 @@ def test_sizes_are_shown_to_people_in_three_figures(size: int, shown: str) -> No
     assert Bytes(size).human() == shown
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**63).map(Bytes))
 def test_what_people_are_shown_is_within_a_hundredth_and_has_no_exponent(size: Bytes) -> None:
     shown = size.human()

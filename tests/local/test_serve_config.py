@@ -1,0 +1,151 @@
+"""What Ray Serve is told, by value; and Serve's own schema takes it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.gateway import GatewayConfig
+from serving.serve_config import (
+    GATEWAY,
+    RuntimeSettings,
+    application_name,
+    render,
+    routes,
+)
+from tests.local.releases import release
+
+GOLDEN = Path(__file__).parents[1] / "cases" / "serve" / "two-services.yaml"
+SETTINGS = RuntimeSettings(home="/state", host="127.0.0.1", port=8000, metrics_port=9000)
+OLD = release("chat", 3, security={"max_tokens": 512})
+NEW = release("chat", 4, scaling={"replicas": "1..4", "target_in_flight": 8})
+OTHER = release("search", 1, maintenance={"drain": "20s"}, engine={"args": {"seed": 1}})
+RELEASES = (OTHER, NEW, OLD)
+SHARES = {("chat", 3): 100, ("search", 1): 100}
+
+
+def rendered() -> dict[str, Any]:
+    return render(RELEASES, routes(RELEASES, SHARES, "keys-7"), SETTINGS, 12)
+
+
+def applications() -> dict[str, Any]:
+    return {app["name"]: app for app in rendered()["applications"]}
+
+
+def deployment_of(name: str) -> dict[str, Any]:
+    [deployment] = applications()[name]["deployments"]
+    found: dict[str, Any] = deployment
+    return found
+
+
+def test_the_whole_config_is_as_recorded() -> None:
+    assert rendered() == yaml.safe_load(GOLDEN.read_text()), (
+        f"the rendered config differs from {GOLDEN.name}; if that is meant, change the file"
+    )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own, of pydantic
+def test_serves_own_schema_takes_it() -> None:
+    from ray.serve.schema import ServeDeploySchema
+
+    schema = ServeDeploySchema.model_validate(rendered())
+    assert next(app.name for app in schema.applications) == GATEWAY
+
+
+def test_the_gateway_comes_first_and_every_release_is_there() -> None:
+    assert list(applications()) == [GATEWAY, "chat-r3", "chat-r4", "search-r1"]
+
+
+def test_no_release_has_a_route_and_serves_own_proxy_is_off() -> None:
+    assert rendered()["proxy_location"] == "Disabled"
+    assert {app["route_prefix"] for app in applications().values()} == {None}
+
+
+def test_the_gateway_parses_its_table_and_knows_the_generation() -> None:
+    table = GatewayConfig.parse(deployment_of(GATEWAY)["user_config"])
+    assert (table.generation, table.keys_version) == (12, "keys-7")
+    chat = table.services["chat"]
+    assert [(share.release, share.share) for share in chat.releases] == [(3, 100), (4, 0)]
+
+
+def test_the_limits_are_those_of_the_release_that_has_the_traffic() -> None:
+    before = GatewayConfig.parse(routes(RELEASES, SHARES, "k") | {"generation": 1})
+    assert before.services["chat"].limits.max_tokens == 512
+    shifted = routes(RELEASES, {("chat", 4): 100}, "k") | {"generation": 2}
+    assert GatewayConfig.parse(shifted).services["chat"].limits.max_tokens == 4096
+
+
+def test_a_service_that_is_only_staged_has_limits_too() -> None:
+    table = GatewayConfig.parse(routes([OLD], {}, "k") | {"generation": 1})
+    assert table.services["chat"].limits.max_tokens == 512
+    assert table.services["chat"].context == 8192
+
+
+def test_a_failed_start_is_not_repeated_for_long() -> None:
+    for name in ("chat-r3", "chat-r4", "search-r1"):
+        assert deployment_of(name)["max_constructor_retry_count"] == 1
+
+
+def test_replicas_are_a_number_or_a_range_with_its_aim() -> None:
+    assert deployment_of("chat-r3")["num_replicas"] == 1
+    assert deployment_of("chat-r4")["autoscaling_config"] == {
+        "min_replicas": 1, "max_replicas": 4, "target_ongoing_requests": 8,
+    }  # fmt: skip
+    assert "num_replicas" not in deployment_of("chat-r4")
+
+
+def test_a_replica_may_finish_what_it_has_begun_for_as_long_as_the_plan_says() -> None:
+    assert deployment_of("chat-r3")["graceful_shutdown_timeout_s"] == 300
+    assert deployment_of("search-r1")["graceful_shutdown_timeout_s"] == 20
+
+
+def test_a_replica_on_gpus_has_them_for_itself() -> None:
+    on_gpus = release("big", 1, gpu=True, parallelism={"tensor": 1})
+    config = render([on_gpus], routes([on_gpus], {}, "k"), SETTINGS, 1)
+    [_, app] = config["applications"]
+    assert app["deployments"][0]["ray_actor_options"] == {"num_cpus": 0, "num_gpus": 1}
+    assert deployment_of("chat-r3")["ray_actor_options"] == {"num_cpus": 0, "num_gpus": 0}
+
+
+def test_no_secret_and_no_key_hash_is_in_it() -> None:
+    text = json.dumps(rendered())
+    assert "keys-7" in text
+    for word in ("hash", "secret", "token_file", "Bearer", '"keys"', "llmops-0"):
+        assert word not in text
+
+
+def test_the_config_is_plain_data_and_does_not_depend_on_the_order_of_releases() -> None:
+    assert json.loads(json.dumps(rendered())) == rendered()
+    again = render(RELEASES[::-1], routes(RELEASES[::-1], SHARES, "keys-7"), SETTINGS, 12)
+    assert again == rendered()
+
+
+def test_nothing_live_is_a_gateway_that_serves_nothing() -> None:
+    config = render([], routes([], {}, "k"), SETTINGS, 1)
+    [app] = config["applications"]
+    assert app["deployments"][0]["user_config"] == {
+        "keys_version": "k", "services": {}, "generation": 1,
+    }  # fmt: skip
+
+
+names = st.from_regex(r"[a-z]([-a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(names, st.integers(1, 999)), unique=True, min_size=2, max_size=6))
+def test_no_two_releases_share_an_application(pairs: list[tuple[str, int]]) -> None:
+    made = [application_name(*pair) for pair in pairs]
+    assert len(set(made)) == len(made)
+    assert GATEWAY not in made
+
+
+@pytest.mark.parametrize("share", [0, 100])
+def test_every_release_is_in_the_table_with_its_share(share: int) -> None:
+    table = routes([OLD], {("chat", 3): share}, "k")
+    assert table["services"]["chat"]["releases"] == [{"release": 3, "share": share}]
