@@ -253,7 +253,7 @@ def _reconcile(operator: Operator, service: str, desired: Desired, clock: Clock)
         if isinstance(step, Blocked):
             if observed.history.live is None:
                 yield from _retire_quietly(operator, service)
-            raise _failure(step, cause) from cause
+            raise _failure(service, step, cause) from cause
         try:
             yield from _act(operator, observed, step, clock)
         except LlmopsError as error:
@@ -306,13 +306,12 @@ def _fail(operator: Operator, service: str, number: int, reason: str, clock: Clo
     _update(operator, service, lambda h: records.fail(h, number, reason, clock()))
 
 
-def _failure(blocked: Blocked, cause: LlmopsError | None) -> TargetError:
+def _failure(service: str, blocked: Blocked, cause: LlmopsError | None) -> TargetError:
     serving = blocked.serving is not None
     what = f"release {blocked.serving} still serves" if serving else "nothing serves"
     message = cause.message if cause else blocked.reason
-    return TargetError(
-        f"{message}; {what}", hint=cause.hint if cause else "llmops history", serving=serving
-    )
+    hint = cause.hint if cause else f"llmops history {service}"
+    return TargetError(f"{message}; {what}", hint=hint, serving=serving)
 
 
 def _unfinished(operator: Operator, service: str, error: LlmopsError) -> TargetError:

@@ -3,7 +3,7 @@
 vLLM starts an engine core and one worker per shard as fresh interpreters, one after another, and
 each imports the same ten seconds of modules. Here they are forked from one process that has
 imported them already, and that does so on another core while the API's own imports run. What was
-measured is in docs/architecture.md; `benchmarks/startup.py` repeats it.
+measured is in docs/performance.md; `benchmarks/startup.py` repeats it.
 
 `spawn`, which vLLM asks for inside a Ray actor, is answered with this fork server. That is safe
 because the server only ever imports: it starts no thread, opens no device and runs no OpenMP

@@ -156,7 +156,7 @@ def _platform(look: Look) -> Found:
     found = f"{system} on {machine}"
     if system == "Linux" and machine in ("x86_64", "aarch64"):
         return _ok(found)
-    return "fail", found, "deploy from Linux (x86_64, aarch64); plan and render work here"
+    return "fail", found, "deploy from Linux (x86_64, aarch64); validate and explain work here"
 
 
 def _python(look: Look) -> Found:

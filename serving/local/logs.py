@@ -29,7 +29,7 @@ def lines(
             f"there is no log at {path}", hint="the release has not started yet"
         ) from error
     with file:
-        waiting = ""
+        waiting, gone = "", not follow
         while True:
             text = file.readline()
             if text.endswith("\n"):
@@ -37,8 +37,10 @@ def lines(
                 waiting = ""
                 continue
             waiting += text
-            if not follow or not path.exists():
+            if gone:
                 break
-            pause(POLL)
+            gone = not path.exists()  # then what was written before that is read, and no more
+            if not gone:
+                pause(POLL)
     if waiting:
         yield waiting

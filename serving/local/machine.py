@@ -84,7 +84,7 @@ def require_platform() -> None:
     if system != "Linux" or machine not in ("x86_64", "aarch64"):
         raise InputError(
             f"the local target runs on Linux (x86_64, aarch64), and this is {system} on {machine}",
-            hint="plan, validate and render work here; deploy from a Linux machine",
+            hint="init, validate and explain work here; plan and deploy on a Linux machine",
         )
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import psutil
 
 from serving.runtime.launcher import SOCKETS
@@ -56,3 +60,34 @@ def test_state_is_private_to_the_user(stage: Stage, service: Service) -> None:
         ):
             assert path.stat().st_mode & 0o077 == 0, path
     assert stage.home.stat().st_mode & 0o077 == 0
+
+
+ASK_RAY = """
+import sys
+from ray._raylet import GcsClient
+print("nodes", len(GcsClient(address="127.0.0.1:" + sys.argv[1]).get_all_node_info(timeout=20)))
+"""
+
+
+def test_ray_answers_nobody_without_the_token(stage: Stage, service: Service) -> None:
+    [runtime] = stage.temporary.glob("llmops-*")
+    [port] = runtime.glob("ray/session_2*/gcs_server_port_*")
+
+    def ask(**environment: str) -> str:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+        done = subprocess.run(
+            [sys.executable, "-c", ASK_RAY, port.read_text()],
+            env=kept | environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        return done.stdout + done.stderr
+
+    token = str(runtime / "ray-token")
+    assert "nodes 1" in ask(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=token)
+    for stranger in ({"RAY_AUTH_MODE": "disabled"},
+                     {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):  # fmt: skip
+        refused = ask(**stranger)
+        assert "AuthenticationError" in refused, refused
+        assert "nodes" not in refused.splitlines()[0]
