@@ -154,7 +154,7 @@ def _positions(config: Mapping[str, Any], name: str) -> int:
         return positions
     factor = 1.0
     for scaling in _scalings(config):
-        kind = scaling.get("rope_type") or scaling.get("type") or "default"
+        kind = str(scaling.get("rope_type") or scaling.get("type") or "default")
         if kind not in _SCALED_ALREADY and scaling.get("factor") is not None:
             factor = _factor(scaling["factor"], name)
     return max(1, int(positions * factor))

@@ -137,8 +137,15 @@ class Runtime:
             raise TargetError(f"release {number} of {service} runs but has no record")
         return release
 
+    def forget_failure(self, release: Release) -> None:
+        """Forget why an earlier try to start the release failed."""
+        self.paths.failure(release.service, release.number).unlink(missing_ok=True)
+
     def await_ready(self, control: Control, release: Release, deadline: float) -> Flow[None]:
         """Wait until the release's replicas are up.
+
+        A replica that could not start says so in a file, and that is enough: Serve would try the
+        same twice more before it gave up.
 
         Raises:
             TargetError: With the engine's real cause when it cannot, or the phase it was stuck in.
@@ -151,8 +158,9 @@ class Runtime:
             status = app["status"] if app else "NOT_STARTED"
             if status == "RUNNING":
                 return None
-            if status in ("DEPLOY_FAILED", "UNHEALTHY"):
-                raise self._start_failure(release, app["message"])
+            failed = self.paths.failure(release.service, release.number).exists()
+            if failed or status in ("DEPLOY_FAILED", "UNHEALTHY"):
+                raise self._start_failure(release, app["message"] if app else "")
             return startup_phase(log)
 
         yield from _wait("stage", look, deadline)

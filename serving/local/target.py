@@ -192,6 +192,7 @@ class LocalTarget:
         began = time.monotonic()
         yield from self._models.ensure(plan.model.source, plan.model.revision)
         self._ensure_operator_key(release.service)
+        self._runtime.forget_failure(release)
         control, members = yield from self._runtime.change(
             lambda m: m.with_member(release.service, release.number), plan.host, plan.port
         )

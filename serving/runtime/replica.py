@@ -74,7 +74,10 @@ class Replica:
         path = self._paths.engine_log(self._run.service, self._run.release)
         cause = find_cause(path.read_text(errors="replace")[-200_000:], error)
         report = {"cause": cause.text, "hint": cause.hint, "log": str(path)}
-        self._paths.failure(self._run.service, self._run.release).write_text(json.dumps(report))
+        file = self._paths.failure(self._run.service, self._run.release)
+        whole = file.with_suffix(".new")  # who waits for the file must find all of it
+        whole.write_text(json.dumps(report))
+        whole.replace(file)
 
     async def handle(
         self, method: str, path: str, headers: list[tuple[str, str]], body: bytes

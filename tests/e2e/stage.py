@@ -79,7 +79,8 @@ class Stage:
         """Write a spec; fields are sections in flow style."""
         lines = [f"name: {name}", f"target: {{kind: local, port: {self.port}}}"]
         sections = {"model": f"{{source: '{source}', context: 512}}"} | {
-            "engine": "{kv_cache: 1GiB, args: {tool_call_parser: hermes}}",
+            "engine": "{kv_cache: 1GiB,"
+            " args: {enable_auto_tool_choice: true, tool_call_parser: hermes}}",
             "maintenance": "{drain: 20s}",
         }
         lines += [f"{key}: {value}" for key, value in (sections | fields).items()]

@@ -40,8 +40,9 @@ def test_of_the_servers_arguments_the_harmless_ones_are_known_and_no_others() ->
 
 def test_nothing_of_the_engine_is_imported_and_it_takes_milliseconds() -> None:
     program = (
-        "import sys, time; from serving.engines import check_arguments; began = time.monotonic();"
-        "check_arguments({'seed': 1}); print(time.monotonic() - began);"
+        "import sys, time; from serving.engines import check_arguments;"
+        "began = time.process_time();"
+        "check_arguments({'seed': 1}); print(time.process_time() - began);"
         "print([name for name in ('vllm', 'torch', 'transformers', 'ray') if name in sys.modules])"
     )
     done = subprocess.run(
@@ -54,9 +55,9 @@ def test_nothing_of_the_engine_is_imported_and_it_takes_milliseconds() -> None:
 
 def test_a_second_look_costs_nothing() -> None:
     known_arguments()
-    began = time.monotonic()
+    began = time.process_time()
     check_arguments({"seed": 1})
-    assert time.monotonic() - began < 0.02
+    assert time.process_time() - began < 0.02
 
 
 @pytest.mark.parametrize(

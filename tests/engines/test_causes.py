@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import time
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,7 @@ def test_any_log_has_a_cause(log: str, message: str) -> None:
 
 
 def test_a_long_log_is_searched_in_a_moment() -> None:
-    import time
-
     line = "(EngineCore pid=1) ERROR 11-25 06:24:31 [core.py:1510]   assert x ^^^^ (((( Error:: \n"
-    began = time.monotonic()
+    began = time.process_time()
     find_cause(line * 2500, RuntimeError("x"))
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2

@@ -67,7 +67,7 @@ class Echo(Faithful):
     """Sends back what it was sent, key and all."""
 
     def answer(self, body: dict[str, Any]) -> None:
-        self.give(200, json.dumps({"echo": body, "headers": dict(self.headers)}))
+        self.give(200, json.dumps({"key": self.headers["authorization"], "echo": body}))
 
 
 class OldRelease(Faithful):

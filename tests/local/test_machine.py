@@ -313,7 +313,7 @@ def test_a_system_without_the_engine_is_refused_with_what_works_there(
     monkeypatch.setattr(platform, "machine", lambda: processor)
     with pytest.raises(InputError, match=f"{system} on {processor}") as caught:
         require_platform()
-    assert "plan, validate and render work here" in caught.value.hint
+    assert "init, validate and explain work here" in caught.value.hint
 
 
 def test_the_installed_engine_is_named_with_its_version() -> None:

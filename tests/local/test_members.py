@@ -24,7 +24,7 @@ members = st.builds(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(members)
 def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, m: Members) -> None:
     path = tmp_path_factory.mktemp("members") / "members.json"

@@ -110,7 +110,7 @@ def planned(spec: Deployment, facts: Facts) -> Plan | RefusedError:
         return refused
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(specs, worlds)
 def test_following_a_suggestion_fits(spec: Deployment, facts: Facts) -> None:
     refused = planned(spec, facts)
@@ -124,7 +124,7 @@ def test_following_a_suggestion_fits(spec: Deployment, facts: Facts) -> None:
             assert f"{path} to {value}" in refused.hint
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(gentle | st.tuples(specs, worlds))
 def test_what_is_planned_fits(world: tuple[Deployment, Facts]) -> None:
     spec, facts = world
@@ -162,7 +162,7 @@ def with_more(facts: Facts, more: int) -> Facts:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(gentle | st.tuples(specs, worlds), st.integers(0, 64 * 1024).map(lambda mib: mib * MIB))
 def test_more_memory_never_turns_a_fit_into_a_refusal(
     world: tuple[Deployment, Facts], more: int

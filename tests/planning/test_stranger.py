@@ -49,6 +49,7 @@ def outcome(make: Callable[[], T]) -> T | RefusedError:
 @example(GOOD | {"rope_scaling": {"type": "linear", "factor": float("nan")}})
 @example(GOOD | {"rope_scaling": {"type": "linear", "factor": 1e300}})
 @example(GOOD | {"architectures": "Llama", "model_type": 3})
+@example(GOOD | {"rope_scaling": {"type": ["linear"], "factor": 2}})
 @example({})
 def test_any_configuration_is_planned_or_refused(config: dict[str, Any]) -> None:
     facts = make_facts(machine={"memory": "64GiB"})
