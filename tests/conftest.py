@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("llmops", deadline=None)
+settings.load_profile("llmops")
 
 E2E = Path(__file__).parent / "e2e"
 

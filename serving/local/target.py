@@ -16,7 +16,7 @@ from typing import Any
 
 from llmops.errors import InputError
 from llmops.events import Flow, Progress
-from llmops.planning import Facts, LiveRelease, Plan
+from llmops.planning import Facts, Layout, LiveRelease, Plan
 from llmops.releases import Release, Seen, State
 from llmops.spec import Deployment
 from llmops.targets import KeyInfo, ReleaseStatus, ServiceStatus
@@ -33,7 +33,7 @@ from serving.gateway import (
 from serving.local import logs
 from serving.local.lock import ServiceLock
 from serving.local.machine import engine_version, machine_facts
-from serving.local.probe import Probe
+from serving.local.probe import TOKENS, Probe
 from serving.local.runtime import Runtime
 from serving.local.store import FileReleaseStore
 from serving.models import Models
@@ -68,6 +68,7 @@ class LocalTarget:
             deployment.target.port,
             disk_at=self._home,
             endpoint_port=endpoint["port"] if endpoint else None,
+            endpoint_host=endpoint["host"] if endpoint else "",
         )
         return Facts(model, machine, self._live(), installed)
 
@@ -87,6 +88,7 @@ class LocalTarget:
                         share=share,
                         memory=int(plan.memory.total.value),
                         cores=int(plan.layout.threads.value) * plan.layout.tensor,
+                        gpus=_gpus(plan.layout),
                     )
                 )
         return tuple(found)
@@ -210,6 +212,7 @@ class LocalTarget:
             service=release.service,
             release=release.number,
             model=directory,
+            tokens=min(TOKENS, release.plan.limits.max_tokens),
         ).ask()
 
     def shift(self, release: Release) -> Flow[None]:
@@ -275,6 +278,10 @@ class LocalTarget:
 
     def _keys_version(self) -> str:
         return KeyRing.version_of(self._runtime.paths.keys)
+
+
+def _gpus(layout: Layout) -> int:
+    return layout.tensor * layout.replicas_high if layout.device == "gpu" else 0
 
 
 def _info(key: Key) -> KeyInfo:

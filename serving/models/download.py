@@ -54,8 +54,7 @@ def download(remotes: Sequence[Remote], into: Path, source: str) -> Flow[None]:
         ModelError: When a file cannot be had.
         OSError: When one cannot be written.
     """
-    job = _Job(remotes, into)
-    total, began = sum(remote.size for remote in remotes), time.monotonic()
+    job, began = _Job(remotes, into, source), time.monotonic()
     threads = [
         threading.Thread(target=job.work, name=f"download {source}", daemon=True)
         for _ in remotes[:WORKERS]
@@ -64,23 +63,21 @@ def download(remotes: Sequence[Remote], into: Path, source: str) -> Flow[None]:
         thread.start()
     try:
         while job.failure is None and (busy := [t for t in threads if t.is_alive()]):
-            here = job.bytes
-            percent = 100.0 * here / total if total else None
-            share = f"{Bytes(here).human()} of {Bytes(total).human()}"
-            reason = f"fetching {source} ({share}){job.trouble}"
-            yield Progress("model", reason, time.monotonic() - began, None, percent)
+            yield job.progress(time.monotonic() - began)
             busy[0].join(0.2)
     finally:
         job.stop()
     if job.failure is not None:
         raise job.failure
+    yield job.progress(time.monotonic() - began)
 
 
 class _Job:
     """What the workers share."""
 
-    def __init__(self, remotes: Sequence[Remote], into: Path) -> None:
-        self._into = into
+    def __init__(self, remotes: Sequence[Remote], into: Path, source: str) -> None:
+        self._into, self._source = into, source
+        self._total = sum(remote.size for remote in remotes)
         self._here = dict.fromkeys((remote.name for remote in remotes), 0)
         self._stopped = threading.Event()
         self._waiting: SimpleQueue[Remote] = SimpleQueue()
@@ -89,15 +86,15 @@ class _Job:
         self.failure: Exception | None = None
         self._troubles: dict[str, str] = {}
 
-    @property
-    def bytes(self) -> int:
-        """Bytes that are here."""
-        return sum(self._here.values())
-
-    @property
-    def trouble(self) -> str:
-        """Why a file does not come just now, to be added to what is said."""
-        return next((f"; {why}, trying again" for why in list(self._troubles.values())), "")
+    def progress(self, elapsed: float) -> Progress:
+        """How far it is, and why a file does not come just now."""
+        here = sum(self._here.values())
+        percent = 100.0 * here / self._total if self._total else None
+        share = f"{Bytes(here).human()} of {Bytes(self._total).human()}"
+        trouble = next((f"; {why}, trying again" for why in list(self._troubles.values())), "")
+        return Progress(
+            "model", f"fetching {self._source} ({share}){trouble}", elapsed, None, percent
+        )
 
     def stop(self) -> None:
         """Let each worker end after the block that it waits for."""

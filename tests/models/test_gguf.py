@@ -240,8 +240,8 @@ def test_the_converter_ends_with_the_command_that_wants_the_model(
         try:
             child = until(lambda: _converter(parent.pid), "the converter starts")
             os.kill(parent.pid, kill)
-            parent.wait(timeout=20)
-            until(lambda: not child.is_running() or None, f"pid {child.pid} ends", seconds=20)
+            parent.wait(timeout=60)
+            until(lambda: not child.is_running() or None, f"pid {child.pid} ends", seconds=60)
         finally:
             parent.kill()
     [log] = root.glob("*/*.part/convert.log")

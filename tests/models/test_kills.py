@@ -34,7 +34,7 @@ def test_a_killed_fetch_shows_nothing_and_goes_on_where_it_was(
     commit = hub.publish("acme/tiny", model_files())
     hub.hold(after=after)
     with ensuring(root, SOURCE, commit, environment=hub.environment) as process:
-        assert hub.held.wait(30), "the hub was never asked for so much"
+        assert hub.held.wait(60), "the hub was never asked for so much"
         process.kill()
         assert process.wait(timeout=10) == -signal.SIGKILL
     assert visible(root) == []
@@ -102,11 +102,11 @@ def test_an_interrupted_fetch_ends_at_once_though_nothing_comes(
     commit = hub.publish("acme/tiny", model_files())
     hub.hold(after=60_000)
     with ensuring(root, SOURCE, commit, environment=hub.environment) as process:
-        assert hub.held.wait(30)
+        assert hub.held.wait(60)
         heard(process, "fetching")
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=15)
-        assert time.monotonic() - began < 5, "it waited for the hub"
+        process.wait(timeout=30)
+        assert time.monotonic() - began < 15, "it waited for the hub"
     hub.release()
     assert contents_of(outcome(models.ensure(SOURCE, commit))) == model_files()

@@ -21,14 +21,14 @@ def test_one_fetches_and_the_other_waits_and_uses_it(
     hub.hold(after=60_000)
     with ExitStack() as stack:
         first = stack.enter_context(ensuring(root, SOURCE, commit, environment=hub.environment))
-        assert hub.held.wait(30)
+        assert hub.held.wait(60)
         second = stack.enter_context(ensuring(root, SOURCE, commit, environment=hub.environment))
         line = heard(second, f"another llmops is getting {SOURCE}")
         assert "so far)" in line
         hub.release()
         for process in (first, second):
             heard(process, "had")
-            assert process.wait(timeout=20) == 0
+            assert process.wait(timeout=60) == 0
     assert [len(hub.fetched(name, "storage")) for name in SHARDS] == [1, 1]
     assert contents_of(models.verified(SOURCE, commit)) == model_files()
     assert left_over(root) == []
@@ -41,14 +41,14 @@ def test_who_waits_takes_over_when_the_other_is_killed(
     hub.hold(after=60_000)
     with ExitStack() as stack:
         first = stack.enter_context(ensuring(root, SOURCE, commit, environment=hub.environment))
-        assert hub.held.wait(30)
+        assert hub.held.wait(60)
         second = stack.enter_context(ensuring(root, SOURCE, commit, environment=hub.environment))
         heard(second, "another llmops is getting")
         first.kill()
         first.wait(timeout=10)
         hub.release()
         heard(second, "had")
-        assert second.wait(timeout=20) == 0
+        assert second.wait(timeout=60) == 0
     assert contents_of(models.verified(SOURCE, commit)) == model_files()
     assert left_over(root) == []
 
@@ -62,7 +62,7 @@ def test_four_at_once_leave_one_model(hub: HubServer, models: Models, root: Path
         ]
         for process in processes:
             heard(process, "had")
-            assert process.wait(timeout=20) == 0
+            assert process.wait(timeout=60) == 0
     assert [len(hub.fetched(name, "storage")) for name in SHARDS] == [1, 1]
     assert len(visible(root)) == 1
     assert contents_of(models.verified(SOURCE, commit)) == model_files()
@@ -73,7 +73,7 @@ def test_two_models_do_not_wait_for_each_other(hub: HubServer, models: Models, r
     quick = hub.publish("acme/other", model_files(seed=3, shards=1))
     hub.hold(SHARDS[0], after=60_000)
     with ensuring(root, SOURCE, slow, environment=hub.environment) as first:
-        assert hub.held.wait(30)
+        assert hub.held.wait(60)
         with ensuring(root, "hf://acme/other", quick, environment=hub.environment) as second:
             heard(second, "had")
         assert first.poll() is None

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T | None], what: str, *, seconds: float = 30.0) -> T:
+def until(look: Callable[[], T | None], what: str, *, seconds: float = 60.0) -> T:
     """What `look` finds, once it is not None.
 
     Raises:
