@@ -95,11 +95,11 @@ def test_a_named_tool_is_called_with_arguments_of_its_schema(
         "required": ["size"],
         "additionalProperties": False,
     }
-    function = {"name": "order", "parameters": parameters}
+    function = {"name": "order", "strict": True, "parameters": parameters}
     answer = chat(
         stage,
         service,
-        max_tokens=60,
+        max_tokens=150,
         tools=[{"type": "function", "function": function}],
         tool_choice={"type": "function", "function": {"name": "order"}},
     )
