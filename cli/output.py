@@ -140,7 +140,6 @@ def draw(flow: Generator[Event, None, T], drawer: Drawer) -> T:
             drawer.event(event)
     except KeyboardInterrupt:
         drawer.still()
-        tell("interrupted: what was half done is taken back (again: stop at once)")
         flow.close()
         raise
     finally:
