@@ -82,9 +82,9 @@ def run(arguments: list[str]) -> None:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """The first time: stop cleanly, and say so before it begins. The second time: at once."""
-    os.write(2, b"interrupted: taking back what was half done (again: stop at once)\n")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop_at_once)
+    os.write(2, b"interrupted: taking back what was half done (again: stop at once)\n")
     raise KeyboardInterrupt
 
 
