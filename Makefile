@@ -14,7 +14,7 @@ define NEXT
 How to go on:
   .venv/bin/llmops chat demo            talk to it
   .venv/bin/llmops status demo          what runs, and when it last answered
-  .venv/bin/llmops keys create demo     a key for your own client
+  .venv/bin/llmops keys create demo -k me   a key for your own client
   .venv/bin/llmops init my-service      a file of your own
   .venv/bin/llmops destroy demo         take it away
 docs/tutorial.md tells the rest. Run `make demo` again: it finds that nothing changed.
@@ -37,7 +37,7 @@ $(READY): requirements/local.txt requirements/uv.txt requirements/install.sh pyp
 demo: $(READY) ## Serve a real model here and ask it something
 	@$(BIN)/llmops deploy -f examples/demo/llmops.yaml --yes
 	@echo
-	@$(BIN)/llmops chat demo "What is the capital of France?"
+	@$(BIN)/llmops chat demo "What is the capital of France?" --temperature 0
 	@echo "$$NEXT"
 
 test: $(READY) ## All tests but the heavier tier; starts a real Ray and vLLM
