@@ -10,7 +10,7 @@ import typer
 from cli.options import Service
 
 if TYPE_CHECKING:
-    from serving.client import Endpoint
+    from serving.client import Chat
 
 NAME = "chat"
 
@@ -34,19 +34,19 @@ def command(
 ) -> None:
     """Ask a service and stream its answer. An empty line or Ctrl-D ends a conversation."""
     from cli.places import open_target
-    from serving.client import Endpoint
+    from serving.client import Chat, Endpoint
 
     target = open_target()
     endpoint = Endpoint(target.url(name), target.operator_key(name), name)
-    messages = [{"role": "system", "content": system}] if system else []
+    chat = Chat(endpoint, system=system or "", max_tokens=max_tokens, temperature=temperature)
     if prompt is None and not sys.stdin.isatty():
         prompt = sys.stdin.read().strip()
     if prompt is not None:
-        _turn(endpoint, messages, prompt, max_tokens, temperature)
+        _turn(chat, prompt)
         return
     typer.echo(f"{name} listens. An empty line ends.", err=True)
     while said := _read():
-        _turn(endpoint, messages, said, max_tokens, temperature)
+        _turn(chat, said)
 
 
 def _read() -> str:
@@ -60,19 +60,9 @@ def _read() -> str:
         return ""
 
 
-def _turn(
-    endpoint: Endpoint,
-    messages: list[dict[str, str]],
-    said: str,
-    max_tokens: int | None,
-    temperature: float | None,
-) -> None:
-    """One question and its answer, added to the conversation."""
-    messages.append({"role": "user", "content": said})
-    answer = ""
-    for piece in endpoint.chat(messages, max_tokens=max_tokens, temperature=temperature):
-        answer += piece
+def _turn(chat: Chat, said: str) -> None:
+    """One question and its answer, printed as it comes."""
+    for piece in chat.say(said):
         sys.stdout.write(piece.translate(UNPRINTABLE))
         sys.stdout.flush()
     typer.echo()
-    messages.append({"role": "assistant", "content": answer})
