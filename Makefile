@@ -73,6 +73,7 @@ check-house: $(READY)
 
 bench: $(READY) ## Measure start, throughput and latency beside bare vLLM
 	@$(BIN)/python -m benchmarks.help
+	@$(BIN)/python -m benchmarks.planner
 	@$(BIN)/python -m benchmarks.startup
 	@$(BIN)/python -m benchmarks.throughput
 

@@ -15,6 +15,7 @@ import typer
 
 from cli import (
     bench,
+    catalog,
     chat,
     deploy,
     destroy,
@@ -25,6 +26,7 @@ from cli import (
     keys,
     logs,
     plan,
+    recommend,
     render,
     rollback,
     status,
@@ -46,11 +48,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for verb in (init, validate, explain, plan, render, deploy, status, logs, chat, bench):
+for verb in (init, validate, explain, plan, recommend, render, deploy, status, logs, chat, bench):
     app.command(verb.NAME)(verb.command)
 for verb in (history, rollback, destroy, doctor):
     app.command(verb.NAME)(verb.command)
 app.add_typer(keys.group, name="keys")
+app.add_typer(catalog.group, name="catalog")
 
 
 @app.callback()

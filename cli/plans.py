@@ -8,8 +8,12 @@ from cli.output import print_table, tell
 from llmops.units import Bytes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cli.fleet import Shown
     from llmops.events import Planned
-    from llmops.planning import Figure, Plan
+    from llmops.planning import Figure, Plan, fleet
+    from llmops.spec import Deployment
 
 SIZES = frozenset({"weight_bytes", "kv_bytes_per_token", "per_device_bytes", "weights", "kv_cache",
                    "overhead", "total"})  # fmt: skip
@@ -17,6 +21,111 @@ SIZES = frozenset({"weight_bytes", "kv_bytes_per_token", "per_device_bytes", "we
 
 IGNORED = frozenset({"identity", "facts_digest", "options", "notes", "reason"})
 """What two plans may differ in without a difference for what runs."""
+
+
+def run(
+    files: list[Path] | None, model: str | None, wish: fleet.Wish, shown: Shown, *, offline: bool
+) -> None:
+    """Plan a spec for this machine, and print what is asked for."""
+    from cli.options import Format
+    from cli.output import Drawer, draw, print_data
+    from cli.places import open_target
+    from cli.specs import placed, read_spec
+    from llmops import workflow
+    from llmops.planning import plan_document
+
+    refuse_elsewhere(model, wish, shown)
+    loaded = read_spec(files)
+    with placed(loaded):
+        flow = workflow.plan(open_target(), loaded.deployment, offline=offline)
+        planned = draw(flow, Drawer())
+    if shown.plot is not None:
+        from cli.fleet_views import write_plot
+        from llmops.planning import fleet
+
+        title = f"Memory of {planned.plan.service} on this machine"
+        write_plot(shown.plot, fleet.local_bars(planned.plan), title)
+    if shown.explain is not None:
+        _explain(loaded.deployment, planned.plan, shown, offline=offline)
+    elif shown.compare is not None:
+        _compare(planned, shown, offline=offline)
+    elif shown.output is Format.TEXT:
+        print_plan(planned.plan)
+    else:
+        live = planned.live.number if planned.live else None
+        document = plan_document(planned.plan) | {"changed": planned.changed, "live": live}
+        print_data(document, shown.output)
+
+
+def _explain(deployment: Deployment, plan: Plan, shown: Shown, *, offline: bool) -> None:
+    """Derive a figure: the model's facts are asked for once more, and are here by now."""
+    from cli.fleet_model import model_facts
+    from cli.fleet_views import print_derivation
+    from llmops.planning import fleet
+
+    facts = model_facts(plan.model.source, plan.model.revision or None, offline=offline)
+    subject = fleet.Subject.of(facts, deployment.engine.dtype)
+    tree = fleet.explain_local(plan, subject, facts.config, str(shown.explain))
+    print_derivation(tree, shown.output)
+
+
+def _compare(planned: Planned, shown: Shown, *, offline: bool) -> None:
+    """Beside what is live, or another spec's plan for this machine."""
+    from pathlib import Path
+
+    from cli.fleet_views import print_comparison
+    from cli.output import Drawer, draw
+    from cli.places import open_target
+    from cli.specs import placed, read_spec
+    from llmops import workflow
+    from llmops.errors import InputError
+    from llmops.planning import fleet
+
+    if shown.compare == "live":
+        if planned.live is None:
+            name = planned.plan.service
+            raise InputError(f"{name} has no live release to compare with",
+                             hint=f"llmops status {name}")  # fmt: skip
+        beside = planned.live.plan
+    else:
+        other = read_spec([Path(str(shown.compare))])
+        with placed(other):
+            flow = workflow.plan(open_target(), other.deployment, offline=offline)
+            beside = draw(flow, Drawer()).plan
+    ours, theirs = fleet.of_local(planned.plan), fleet.of_local(beside)
+    print_comparison(ours, theirs, str(shown.compare), shown.output)
+
+
+def refuse_elsewhere(model: str | None, wish: fleet.Wish, shown: Shown) -> None:
+    """Refuse what only a plan beyond this machine can answer.
+
+    Raises:
+        InputError: Naming the first such option.
+    """
+    from llmops.errors import InputError
+    from llmops.planning import fleet
+
+    if model is not None:
+        raise InputError(
+            "a plan for this machine needs a spec: it says port, keys and replicas too",
+            hint="llmops init NAME --source SOURCE writes one; or leave out --on here",
+        )
+    names = {"in_flight": "in-flight", "providers": "provider", "regions": "region"}
+    for field, default in fleet.Wish.__dataclass_fields__.items():
+        if getattr(wish, field) != default.default:
+            raise _elsewhere(names.get(field, field))
+    for field in ("rejected", "layouts"):
+        if getattr(shown, field):
+            raise _elsewhere(field)
+
+
+def _elsewhere(option: str) -> Exception:
+    from llmops.errors import InputError
+
+    return InputError(
+        f"--{option} is for a plan beyond this machine",
+        hint="add --on catalog, or write it into the spec: llmops explain",
+    )
 
 
 def print_change(planned: Planned) -> None:

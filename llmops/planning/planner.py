@@ -6,9 +6,12 @@ minutes later. Every suggestion in a refusal has been planned with, so that foll
 
 from __future__ import annotations
 
-from llmops.planning import memory
-from llmops.planning.architecture import Architecture, read
+from collections.abc import Mapping
+
+from llmops.planning.architecture import Task
+from llmops.planning.batches import told
 from llmops.planning.choice import Choice, choose
+from llmops.planning.figures import kv_per_token, parameters, weight_bytes
 from llmops.planning.identity import facts_digest, identity
 from llmops.planning.layout import hardware, replica_threads
 from llmops.planning.model import (
@@ -23,9 +26,21 @@ from llmops.planning.model import (
 )
 from llmops.planning.refusal import Refusal, advised
 from llmops.planning.remedies import doubled
-from llmops.planning.sizing import Size
+from llmops.planning.sizing import Size, kv_dtype
+from llmops.planning.subject import Subject
 from llmops.spec import Deployment
 from llmops.units import Bytes
+
+OTHER_TASKS: Mapping[Task, str] = {
+    "transduce": "has an encoder beside its decoder",
+    "embed": "gives vectors",
+    "classify": "gives classes",
+}
+"""What a model does that does not generate."""
+
+ALLOWING = "allow_deprecated_quantization"
+DEPRECATED = "--" + ALLOWING.replace("_", "-")
+"""The engine's argument without which it does not load what is quantised in some older ways."""
 
 
 def make_plan(deployment: Deployment, facts: Facts) -> Plan:
@@ -35,29 +50,41 @@ def make_plan(deployment: Deployment, facts: Facts) -> Plan:
         RefusedError: When it cannot run on this machine as it is; the message has the arithmetic,
             the hint and `changes` a change with which it would, where there is one.
     """
+    subjects: dict[str, Subject] = {}
+
+    def plan(deployment: Deployment, facts: Facts) -> Plan:
+        return _plan(deployment, facts, subjects)
+
     try:
-        return _plan(deployment, facts)
+        return plan(deployment, facts)
     except Refusal as refusal:
-        raise advised(refusal, deployment, facts, _plan) from refusal
+        raise advised(refusal, deployment, facts, plan) from refusal
 
 
-def _plan(deployment: Deployment, facts: Facts) -> Plan:
+def _plan(deployment: Deployment, facts: Facts, subjects: dict[str, Subject]) -> Plan:
+    """Plan; the model is read once for each number format, however often suggestions are tried."""
     _check_port(deployment, facts)
     _check_disk(facts)
-    arch = read(facts.model.config)
-    dtype = memory.dtype(deployment.engine.dtype, facts.model)
-    choice = choose(deployment, facts, arch, memory.ELEMENT[dtype])
+    dtype = deployment.engine.dtype
+    if dtype not in subjects:
+        subjects[dtype] = Subject.of(facts.model, dtype)
+    subject = subjects[dtype]
+    _check_served(deployment, subject)
+    choice = choose(deployment, facts, subject)
     size = choice.size
     return Plan(
         service=deployment.name,
         identity=identity(deployment, facts),
         facts_digest=facts_digest(facts),
-        model=_planned_model(facts, arch, size, memory.ELEMENT[dtype]),
-        memory=_planned_memory(size, dtype),
+        model=_planned_model(deployment, facts, subject, size),
+        memory=_planned_memory(size, subject),
         layout=_layout(deployment, facts, choice),
         options=choice.options,
         engine=EngineSettings(
-            deployment.engine.kind, facts.engine_version, dtype, dict(deployment.engine.args)
+            deployment.engine.kind,
+            facts.engine_version,
+            subject.dtype,
+            {**deployment.engine.args, **told(deployment, facts, size.shape, size.batch)},
         ),
         limits=Limits(
             requests_per_minute=deployment.security.requests_per_minute,
@@ -72,7 +99,7 @@ def _plan(deployment: Deployment, facts: Facts) -> Plan:
         strategy=deployment.maintenance.strategy,
         drain_seconds=deployment.maintenance.drain.seconds,
         start_deadline_seconds=deployment.maintenance.start_deadline.seconds,
-        notes=_notes(deployment, facts, size),
+        notes=(*_notes(deployment, facts, size), *subject.notes),
     )
 
 
@@ -130,40 +157,64 @@ def _check_disk(facts: Facts) -> None:
         )
 
 
-def _planned_model(facts: Facts, arch: Architecture, size: Size, element: int) -> PlannedModel:
+def _check_served(deployment: Deployment, subject: Subject) -> None:
+    profile, why = subject.profile, subject.unserved
+    if profile.task in OTHER_TASKS:
+        raise Refusal(
+            f"{profile.name} {OTHER_TASKS[profile.task]}, and what this version serves answers"
+            " chats and completions",
+            path="model.source",
+            hint="use a model that generates text",
+        )
+    if not why or (DEPRECATED in why and deployment.engine.args.get(ALLOWING) is True):
+        return
+    other = "use another model"
+    if subject.quantisation and subject.quantisation.unloadable:
+        other = "use a copy that is quantised in another way, or not at all"
+    allow = f"set engine.args.{ALLOWING} to true, or " if DEPRECATED in why else ""
+    raise Refusal(
+        f"this version cannot serve {profile.name}: {why}", path="model.source", hint=allow + other
+    )
+
+
+def _planned_model(
+    deployment: Deployment, facts: Facts, subject: Subject, size: Size
+) -> PlannedModel:
     model = facts.model
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(model.dtypes.items()))
     return PlannedModel(
         source=model.source,
         revision=model.revision,
-        parameters=Figure(model.parameters, f"counted in the weight files' headers: {kinds}"),
-        weight_bytes=Figure(model.weight_bytes, "bytes of tensors in the weight files"),
-        kv_bytes_per_token=Figure(
-            memory.kv_bytes_per_token(arch, element),
-            f"2 x {arch.layers} layers x {arch.kv_heads} KV heads x {arch.head_dim} x"
-            f" {element} bytes",
-        ),
+        parameters=parameters(model, subject),
+        weight_bytes=weight_bytes(model, subject),
+        kv_bytes_per_token=kv_per_token(subject, kv_dtype(deployment)),
         context=Figure(size.context, size.context_reason),
     )
 
 
-def _planned_memory(size: Size, dtype: str) -> PlannedMemory:
+def _planned_memory(size: Size, subject: Subject) -> PlannedMemory:
     shape = size.shape
-    measured = "measured" if shape.device == "cpu" else "an assumption of this version"
+    dtype = subject.quantisation.words if subject.quantisation else f"as {subject.dtype}"
+    beside = "the engine's own processes and buffers, measured"
+    if shape.device == "gpu":
+        beside = (
+            f"activations and graphs for batches of {size.batch.tokens:,} tokens and"
+            f" {size.batch.sequences:,} sequences, and the libraries' own; not measured here"
+        )
     return PlannedMemory(
         per_device_bytes=Figure(
             size.per_shard,
             f"weights {Bytes(size.weights).human()} + KV cache {Bytes(size.kv).human()}"
             f" + engine {Bytes(size.overhead).human()}",
         ),
-        weights=Figure(size.weights, f"as {dtype}, on each of {shape.tensor} shard(s)"),
+        weights=Figure(size.weights, f"{dtype}, on each of {shape.tensor} shard(s)"),
         kv_cache=Figure(size.kv * shape.tensor, size.kv_reason),
         kv_tokens=Figure(
             size.kv_tokens,
-            f"{Bytes(size.kv).human()} per shard / {size.per_token} bytes, in whole blocks of"
-            f" {size.block}",
+            f"{size.pool.blocks(size.kv):,} blocks of"
+            f" {Bytes(size.pool.bytes_per_block).human()} in {Bytes(size.kv).human()} per shard;"
+            f" a request of {size.context:,} tokens takes {size.pool.blocks_of(size.context):,}",
         ),
-        overhead=Figure(size.overhead, f"the engine's own processes and buffers, {measured}"),
+        overhead=Figure(size.overhead, beside),
         total=Figure(
             size.total,
             f"{shape.replicas} replica(s) x {shape.tensor} shard(s); {size.room.words}",

@@ -16,7 +16,8 @@ from llmops.planning.model import Facts, Plan
 from llmops.spec import Deployment, Hardware, Parallelism
 
 Changes = Mapping[str, object]
-"""Dotted paths of the spec, and the values to set them to: a Bytes, Replicas, int or word."""
+"""Dotted paths of the spec, and the values to set them to: a Bytes, Replicas, int or word; None to
+leave a field out."""
 
 Planner = Callable[[Deployment, Facts], Plan]
 
@@ -94,7 +95,14 @@ def _changed(deployment: Deployment, changes: Changes) -> Deployment | None:
 
 
 def _words(changes: Changes) -> str:
-    parts = [f"{path} to {value}" for path, value in changes.items()]
+    """What to do; a change to None leaves a field out."""
+    parts = [
+        f"leave out {path}" if value is None else f"set {path} to {value}"
+        for path, value in changes.items()
+    ]
+    same = all(value is not None for value in changes.values())
+    if same:
+        parts = [parts[0], *(part.removeprefix("set ") for part in parts[1:])]
     joined = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
     away = " (the service is away while it changes)" if "recreate" in changes.values() else ""
-    return f"set {joined}{away}"
+    return f"{joined}{away}"

@@ -8,33 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llmops.planning import memory
-from llmops.planning.architecture import Architecture
 from llmops.planning.layout import Shape, hardware, staying
 from llmops.planning.model import Facts
 from llmops.planning.refusal import Changes, Refusal
-from llmops.planning.sizing import MIB, Size, down, unit, up
+from llmops.planning.sizing import LEAST_CONTEXT, LONGEST, MIB, Size, down, unit, up
+from llmops.planning.subject import Subject
 from llmops.spec import Deployment
 from llmops.units import Bytes, Replicas
 
-LEAST_CONTEXT = 16
-"""Tokens: what `model.context` takes at least."""
 
-
-def no_memory(deployment: Deployment, facts: Facts, arch: Architecture, size: Size) -> Refusal:
+def no_memory(deployment: Deployment, facts: Facts, subject: Subject, size: Size) -> Refusal:
     """The refusal of a layout whose memory does not do, with its arithmetic."""
-    fixes = tuple(_fixes(deployment, facts, arch, size))
+    fixes = tuple(_fixes(deployment, facts, subject, size))
     if size.kv <= size.left:
         return Refusal(
             f"the KV cache is too small: {Bytes(size.kv).human()} hold a request of {size.longest}"
-            f" tokens ({size.per_token} bytes per token, in blocks of {size.block}, of which one"
-            f" is kept back), and the context is {size.context}",
+            f" tokens ({size.pool.token_bytes} bytes per token, in blocks of"
+            f" {Bytes(size.pool.bytes_per_block).human()}, of which one is kept back), and the"
+            f" context is {size.context}",
             path="engine.kv_cache",
             hint="give engine.kv_cache more, or set model.context lower",
             fixes=fixes,
         )
     shape = size.shape
-    cache = max(size.kv, memory.request_bytes(size.context, size.per_token, size.block))
+    cache = max(size.kv, size.pool.least)
     if deployment.model.context == "auto":
         cache = size.kv
     return Refusal(
@@ -75,16 +72,14 @@ def _to_blame(deployment: Deployment, size: Size) -> str:
     return "scaling.replicas" if several else "model.source"
 
 
-def _fixes(
-    deployment: Deployment, facts: Facts, arch: Architecture, size: Size
-) -> Iterator[Changes]:
+def _fixes(deployment: Deployment, facts: Facts, subject: Subject, size: Size) -> Iterator[Changes]:
     if any(r.service == deployment.name for r in staying(deployment, facts)):
         yield {"maintenance.strategy": "recreate"}
     yield from _other_cache(deployment, size)
     if hardware(deployment).memory != "auto":
         yield {"hardware.memory": Bytes(up(size.per_shard, MIB) * size.shape.tensor)}
-    yield from _shorter(deployment, arch, size, size.left)
-    yield from _fewer(deployment, arch, size)
+    yield from _shorter(deployment, subject, size, size.left)
+    yield from _fewer(deployment, subject, size)
     if size.shape.device == "gpu":
         yield from ({"parallelism.tensor": n} for n in range(1, len(facts.machine.gpus) + 1))
 
@@ -94,32 +89,30 @@ def _other_cache(deployment: Deployment, size: Size) -> Iterator[Changes]:
     if deployment.engine.kv_cache == "auto":
         return
     step, tensor = unit(size.shape), size.shape.tensor
-    need = up(memory.request_bytes(size.context, size.per_token, size.block), step)
+    need = up(size.pool.least, step)
     if size.kv > size.left and down(size.left, step) >= need:
         yield {"engine.kv_cache": Bytes(down(size.left, step) * tensor)}
     elif need <= size.left:
         yield {"engine.kv_cache": Bytes(need * tensor)}
 
 
-def _shorter(
-    deployment: Deployment, arch: Architecture, size: Size, left: int
-) -> Iterator[Changes]:
+def _shorter(deployment: Deployment, subject: Subject, size: Size, left: int) -> Iterator[Changes]:
     """The longest context that the KV cache holds: as it is set, or as large as fits."""
     explicit = deployment.engine.kv_cache != "auto"
     if explicit and size.kv <= left and size.longest >= LEAST_CONTEXT:
-        yield _context(deployment, arch, size.longest)
+        yield _context(deployment, subject, size.longest)
     kv = down(left, unit(size.shape))
-    tokens = memory.longest_request(kv, size.per_token, size.block)
+    tokens = size.pool.longest(kv, LONGEST)
     if tokens < LEAST_CONTEXT:
         return
-    changes = _context(deployment, arch, tokens)
+    changes = _context(deployment, subject, tokens)
     if explicit:
         changes["engine.kv_cache"] = Bytes(kv * size.shape.tensor)
     yield changes
 
 
-def _context(deployment: Deployment, arch: Architecture, tokens: int) -> dict[str, object]:
-    context = min(tokens, arch.max_positions)
+def _context(deployment: Deployment, subject: Subject, tokens: int) -> dict[str, object]:
+    context = min(tokens, subject.profile.max_positions)
     changes: dict[str, object] = {"model.context": context}
     asked = deployment.security
     default = type(asked).model_fields["max_tokens"].default
@@ -128,10 +121,10 @@ def _context(deployment: Deployment, arch: Architecture, tokens: int) -> dict[st
     return changes
 
 
-def _fewer(deployment: Deployment, arch: Architecture, size: Size) -> Iterator[Changes]:
+def _fewer(deployment: Deployment, subject: Subject, size: Size) -> Iterator[Changes]:
     """As many replicas as there is room for: with the cache that was dealt, else with less."""
     most, step = size.shape.replicas, unit(size.shape)
-    least = up(memory.request_bytes(LEAST_CONTEXT, size.per_token, size.block), step)
+    least = up(size.pool.at(LEAST_CONTEXT).least, step)
     for kv in (size.kv, least):
         count = min(most - 1, size.room.bytes // (size.shape.tensor * (size.fixed + kv)))
         if count >= 1:
@@ -139,7 +132,7 @@ def _fewer(deployment: Deployment, arch: Architecture, size: Size) -> Iterator[C
             fewer: dict[str, object] = {"scaling.replicas": Replicas(low, count)}
             yield fewer
             left = size.room.bytes // (count * size.shape.tensor) - size.fixed
-            yield from ({**fewer, **change} for change in _shorter(deployment, arch, size, left))
+            yield from ({**fewer, **change} for change in _shorter(deployment, subject, size, left))
 
 
 def doubled(deployment: Deployment, shape: Shape, cores: int) -> bool:

@@ -8,20 +8,30 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from llmops.planning import memory
-from llmops.planning.architecture import Architecture
+from llmops.planning.batches import argument, batches, in_flight, overhead
 from llmops.planning.layout import Shape, hardware, staying
+from llmops.planning.memory import FLOAT32, BatchDefaults, CacheSettings, Pool
 from llmops.planning.model import Facts
+from llmops.planning.parallel import Parallel
 from llmops.planning.refusal import Refusal
+from llmops.planning.subject import Subject
 from llmops.spec import Deployment
 from llmops.units import Bytes
 
 GIB = 2**30
 MIB = 2**20
 AUTO_KV = 4 * GIB
-"""Most that `kv_cache: auto` takes, unless one request of the context that is asked for is more."""
+"""Most that `kv_cache: auto` takes on a CPU, whose memory others use too, unless one request of the
+context that is asked for is more. A GPU is the replica's own: it takes what is left."""
+
+LEAST_CONTEXT = 16
+"""Tokens: what `model.context` takes at least."""
 
 AUTO_REQUESTS = 4
 """Requests of full context that `kv_cache: auto` gives room for, where there is room."""
+
+LONGEST = 2**31
+"""No request is longer."""
 
 KEPT_FREE = GIB // 2
 """Left for the rest of the machine."""
@@ -45,9 +55,10 @@ class Size:
     kv: int
     """KV cache of one shard."""
     overhead: int
-    per_token: int
-    """Bytes of KV cache for a token on one shard."""
-    block: int
+    batch: BatchDefaults
+    """What the engine works on at once."""
+    pool: Pool
+    """How a shard keeps its KV cache, for the context below."""
     kv_reason: str
     context: int
     context_reason: str
@@ -72,16 +83,17 @@ class Size:
 
     @property
     def kv_tokens(self) -> int:
-        return memory.kv_tokens(self.kv, self.per_token, self.block)
+        """Tokens that the engine will report."""
+        return self.pool.tokens(self.kv)
 
     @property
     def longest(self) -> int:
         """Tokens of the longest request that the KV cache holds."""
-        return memory.longest_request(self.kv, self.per_token, self.block)
+        return self.pool.longest(self.kv, LONGEST)
 
     @property
     def fits(self) -> bool:
-        return self.kv <= self.left and self.longest >= self.context
+        return self.kv <= self.left and self.pool.least <= self.kv
 
 
 def unit(shape: Shape) -> int:
@@ -99,55 +111,73 @@ def down(value: int, step: int) -> int:
     return max(0, value // step * step)
 
 
-def deal(
-    deployment: Deployment, facts: Facts, arch: Architecture, shape: Shape, element: int
-) -> Size:
+def deal(deployment: Deployment, facts: Facts, subject: Subject, shape: Shape) -> Size:
     """Deal the memory of a layout, without a verdict.
 
     Raises:
         Refusal: When the context is longer than what the model was trained for.
     """
-    per_token = memory.kv_bytes_per_token(arch, element, shape.tensor)
-    loaded = memory.loaded_bytes(facts.model, element)
-    context, why = _context(deployment, arch)
-    bare = Size(
-        shape=shape,
-        room=room(deployment, facts, shape),
-        weights=memory.weights_per_shard(loaded, shape.tensor),
-        kv=0,
-        overhead=_overhead(shape),
-        per_token=per_token,
-        block=_block(deployment, shape),
-        kv_reason="",
+    context, why = _context(deployment, subject)
+    made = []
+    for batch in batches(deployment, facts, shape):
+        bare = Size(
+            shape=shape,
+            room=room(deployment, facts, shape),
+            weights=subject.weights(Parallel(shape.tensor)),
+            kv=0,
+            overhead=overhead(deployment, subject, shape, batch),
+            batch=batch,
+            pool=_pool(deployment, subject, shape, batch, context),
+            kv_reason="",
+            context=context,
+            context_reason=why,
+        )
+        made.append(_with_cache(deployment, bare))
+        if made[-1].fits:
+            return made[-1]
+    return made[0]
+
+
+def _pool(
+    deployment: Deployment, subject: Subject, shape: Shape, batch: BatchDefaults, context: int
+) -> Pool:
+    """How the engine will keep the cache: as the user's own arguments say, else its defaults."""
+    settings = CacheSettings(
+        element=subject.kv_element(kv_dtype(deployment)),
+        state_element=subject.element,
+        # A CPU with AVX512-BF16 keeps states in float32 whatever the model's format.
+        ssm_element=FLOAT32 if shape.device == "cpu" else None,
+        block=_block(deployment, subject, shape),
+        in_flight=in_flight(shape, batch),
         context=context,
-        context_reason=why,
     )
-    return _with_cache(deployment, bare)
+    return subject.pool(Parallel(shape.tensor), settings)
+
+
+def kv_dtype(deployment: Deployment) -> str:
+    """Format of the KV cache that the user's own engine arguments ask for."""
+    return str(deployment.engine.args.get("kv_cache_dtype", "auto"))
 
 
 def _with_cache(deployment: Deployment, bare: Size) -> Size:
     kv, reason = _kv(deployment, bare)
-    longest = memory.longest_request(kv, bare.per_token, bare.block)
+    longest = bare.pool.longest(kv, bare.context)
     sized = replace(bare, kv=kv, kv_reason=reason)
-    if deployment.model.context == "auto" and bare.block <= longest < bare.context:
+    if deployment.model.context == "auto" and LEAST_CONTEXT <= longest < bare.context:
         why = f"the model was trained for {bare.context}, and the KV cache holds this much"
-        return replace(sized, context=longest, context_reason=why)
+        return replace(
+            sized, context=longest, pool=bare.pool.at(longest), context_reason=why
+        )  # fmt: skip
     return sized
 
 
-def _overhead(shape: Shape) -> int:
-    if shape.device == "gpu":
-        return memory.GPU_OVERHEAD
-    extra = (shape.tensor - 1) * memory.WORKER_OVERHEAD
-    return (memory.ENGINE_OVERHEAD + extra) // shape.tensor
-
-
-def _block(deployment: Deployment, shape: Shape) -> int:
+def _block(deployment: Deployment, subject: Subject, shape: Shape) -> int:
     """Tokens in a KV block: the user's `block_size`, else the engine's own."""
-    asked = deployment.engine.args.get("block_size")
-    if isinstance(asked, int) and not isinstance(asked, bool) and asked > 0:
-        return asked
-    return memory.BLOCK if shape.device == "cpu" else memory.GPU_BLOCK
+    if shape.device == "gpu":
+        return argument(deployment, "block_size", memory.GPU_BLOCK)
+    if subject.latent:
+        return memory.CPU_LATENT_BLOCK
+    return argument(deployment, "block_size", memory.BLOCK)
 
 
 def room(deployment: Deployment, facts: Facts, shape: Shape) -> Room:
@@ -167,8 +197,8 @@ def _on_gpus(deployment: Deployment, facts: Facts, shape: Shape) -> Room:
     own = sum(r.gpus for r in facts.live) - held
     gpus = sorted(facts.machine.gpus, key=lambda gpu: gpu.free)[held:]
     free = [gpu.memory for gpu in gpus[:own]] + [gpu.free for gpu in gpus[own:]]
-    usable = int(min(free, default=0) * memory.GPU_USABLE)
-    share = f"{memory.GPU_USABLE:.0%}"
+    usable = int(min(free, default=0) * memory.UTILISATION)
+    share = f"{memory.UTILISATION:.0%}"
     return Room(usable * shape.shards, f"{share} of {Bytes(min(free, default=0)).human()} per GPU")
 
 
@@ -190,16 +220,16 @@ def _on_cpu(deployment: Deployment, facts: Facts, shape: Shape) -> Room:
     return Room(bytes_, words)
 
 
-def _context(deployment: Deployment, arch: Architecture) -> tuple[int, str]:
-    asked = deployment.model.context
+def _context(deployment: Deployment, subject: Subject) -> tuple[int, str]:
+    asked, trained = deployment.model.context, subject.profile.max_positions
     if asked == "auto":
-        return arch.max_positions, "what the model was trained for"
-    if asked > arch.max_positions:
+        return trained, "what the model was trained for"
+    if asked > trained:
         raise Refusal(
-            f"model.context is {asked}, and the model was trained for {arch.max_positions}",
+            f"model.context is {asked}, and the model was trained for {trained}",
             path="model.context",
             hint="use a model that was trained for more",
-            fixes=[{"model.context": arch.max_positions}],
+            fixes=[{"model.context": trained}],
         )
     return asked, "as asked"
 
@@ -213,9 +243,12 @@ def _kv(deployment: Deployment, bare: Size) -> tuple[int, str]:
         if on_cpu and kv % step:
             return up(kv, step), f"{asked} asked, rounded up: the CPU engine takes whole GiB"
         return kv, "as asked"
-    one = memory.request_bytes(bare.context, bare.per_token, bare.block)
+    one = bare.pool.least
     explicit = deployment.model.context != "auto"
-    least = one if explicit else memory.request_bytes(bare.block, bare.per_token, bare.block)
+    least = one if explicit else bare.pool.at(LEAST_CONTEXT).least
+    if not on_cpu:
+        rest = down(bare.left, step)
+        return max(rest, up(least, step)), "what is left of the GPU"
     want = min(AUTO_REQUESTS * one, AUTO_KV, max(one, bare.left // 2))
     kv = up(max(want, least), step)
     if kv > bare.left:
@@ -224,4 +257,4 @@ def _kv(deployment: Deployment, bare: Size) -> tuple[int, str]:
         return kv, f"one request of {bare.context} tokens"
     reason = f"up to {AUTO_REQUESTS} requests of full context, at most {AUTO_KV // GIB}GiB"
     reason += " and half of what is left"
-    return kv, reason + (", in whole GiB for the CPU engine" if on_cpu else "")
+    return kv, reason + ", in whole GiB for the CPU engine"

@@ -1,21 +1,38 @@
-"""The spec: `llmops.yaml` to a Deployment, and every field of it explained."""
+"""The spec: `llmops.yaml` to a Deployment, every field of it explained; and the strict reading.
 
+The reading is the same for every file that a user writes: a `Document` says what may stand in one.
+"""
+
+from llmops.spec.bounds import Between, Form
+from llmops.spec.document import Document, Finding, Section, Written
 from llmops.spec.fields import FieldDoc, explain, fields
 from llmops.spec.loader import Loaded, load, loads, read
 from llmops.spec.models import DNS_LABEL, Deployment, Hardware, Parallelism
+from llmops.spec.nearest import nearest
 from llmops.spec.starter import starter
+from llmops.spec.strict import Placed, read_document, read_text
 
 __all__ = [
+    "Between",
     "DNS_LABEL",
     "Deployment",
+    "Document",
     "FieldDoc",
+    "Finding",
+    "Form",
     "Hardware",
     "Loaded",
     "Parallelism",
+    "Placed",
+    "Section",
+    "Written",
     "explain",
     "fields",
     "load",
     "loads",
+    "nearest",
     "read",
+    "read_document",
+    "read_text",
     "starter",
 ]

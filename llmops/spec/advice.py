@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_origin
 
 from llmops.spec import addresses
+from llmops.spec.document import Document, Section
 from llmops.spec.fields import elsewhere
-from llmops.spec.models import DNS_LABEL, Section
+from llmops.spec.models import DNS_LABEL
 from llmops.spec.nearest import nearest
 from llmops.spec.nodes import Node, Scalar, Trail, dotted
 from llmops.spec.words import (
@@ -16,24 +17,13 @@ from llmops.spec.words import (
     LONGEST_NAME,
     bounds_of,
     branches,
+    form_of,
     is_name,
     is_number,
     literals,
     section_of,
 )
 from llmops.units import Bytes, Duration, Replicas
-
-_EXAMPLES = {
-    "name": "name: support-chat",
-    "model": "model: {source: hf://owner/name}",
-    "model.source": "source: hf://owner/name",
-}
-
-_LATER = {
-    "target.kind": "this version serves on this machine only: kind: local",
-    "engine.kind": "this version runs vllm only",
-    "kind": "this version serves models only: kind: Service",
-}
 
 _SPELLINGS = {
     "m": "min", "mins": "min", "minute": "min", "minutes": "min", "sec": "s", "secs": "s",
@@ -44,36 +34,37 @@ _SPELLINGS = {
 """What people write for a unit. `m` is a time's; a size's stands as `m_`."""
 
 
-def advise_unknown(key: str, section: type[Section], above: Trail) -> str:
+def advise_unknown(document: Document[Any], key: str, section: type[Section], above: Trail) -> str:
     """For a key that a section does not have."""
     if near := nearest(key, section.model_fields):
         return f"did you mean '{near}'?"
-    there = elsewhere(key)
+    there = elsewhere(key, document.model)
     if there and there != dotted(above):
         return f"did you mean '{there}'?"
     where = f"in {dotted(above)}" if above else "here"
     return f"allowed {where}: {', '.join(section.model_fields)}"
 
 
-def advise_missing(trail: Trail) -> str:
+def advise_missing(document: Document[Any], trail: Trail) -> str:
     """For a field that must be there and is not."""
-    path = dotted(trail)
-    return f"add '{_EXAMPLES.get(path, f'{trail[-1]}: …')}'"
+    return f"add '{document.examples.get(dotted(trail), f'{trail[-1]}: …')}'"
 
 
-def advise(annotation: Any, metadata: Sequence[Any], trail: Trail, node: Node) -> str:
+def advise(
+    document: Document[Any], annotation: Any, metadata: Sequence[Any], trail: Trail, node: Node
+) -> str:
     """For a value that its field does not take."""
     kinds = [kind for kind, _ in branches(annotation)]
     if isinstance(node, Scalar):
         if node.value is None:
-            if example := _EXAMPLES.get(dotted(trail)):
+            if example := document.examples.get(dotted(trail)):
                 return f"write a value, as in '{example}'"
             return "write a value, or remove the key to have the default"
-        hint = _for_scalar(annotation, metadata, trail, node)
+        hint = _for_scalar(document, annotation, metadata, trail, node)
         if hint:
             return hint
     if all(get_origin(kind) is Literal for kind in kinds):
-        return _LATER.get(dotted(trail), f"allowed: {', '.join(literals(annotation))}")
+        return document.later.get(dotted(trail), f"allowed: {', '.join(literals(annotation))}")
     if section_of(annotation):
         return "write its keys on lines of their own below it, indented"
     if any(get_origin(kind) is tuple for kind in kinds):
@@ -81,14 +72,18 @@ def advise(annotation: Any, metadata: Sequence[Any], trail: Trail, node: Node) -
     if any(get_origin(kind) is dict for kind in kinds):
         return "write 'name: value' lines below it, indented"
     path = ".".join(step for step in trail if isinstance(step, str))
-    return f"llmops explain {path}"
+    return document.more.format(path=path)
 
 
-def _for_scalar(annotation: Any, metadata: Sequence[Any], trail: Trail, node: Scalar) -> str | None:
+def _for_scalar(
+    document: Document[Any], annotation: Any, metadata: Sequence[Any], trail: Trail, node: Scalar
+) -> str | None:
     kinds = [kind for kind, _ in branches(annotation)]
     text = node.written
     if isinstance(node.value, str) and (near := nearest(text, literals(annotation))):
         return f"did you mean '{near}'?"
+    if (form := form_of(annotation, metadata)) and form.hint:
+        return form.hint
     if Bytes in kinds or Duration in kinds:
         kind: type[Bytes | Duration] = Bytes if Bytes in kinds else Duration
         bounds = bounds_of(annotation, metadata)
@@ -100,7 +95,7 @@ def _for_scalar(annotation: Any, metadata: Sequence[Any], trail: Trail, node: Sc
     if is_name(annotation, metadata):
         return _name(text, of_key=trail[0] == "security")
     if str in kinds and not isinstance(node.value, str):
-        example = _EXAMPLES.get(dotted(trail))
+        example = document.examples.get(dotted(trail))
         return f"write it as in '{example}'" if example else f"quote it: '{text[:LONGEST]}'"
     if bool in kinds and text.lower() in ("true", "false", "yes", "no", "on", "off"):
         return "write true or false, without quotes"

@@ -17,6 +17,8 @@ class Form:
     """What a text is the text of, in words: for `Annotated`. It checks nothing."""
 
     words: str
+    hint: str = ""
+    """What to do about a text that is none; empty where the field's type says it."""
 
 
 class OutOfBounds(ValueError):

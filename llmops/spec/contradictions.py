@@ -8,32 +8,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from llmops.spec import addresses, arguments
+from llmops.spec.document import Finding, Written
 from llmops.spec.models import Deployment, Hardware, Parallelism
 from llmops.spec.nodes import Trail
 from llmops.spec.words import quoted
-
-Written = Callable[[Trail], bool]
-"""Whether a value was written, and is not a default."""
 
 RESERVED_KEY = "operator"
 """Name of the key that this machine's own commands ask with."""
 
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that cannot be meant: at `trail`, and about `others` as well."""
-
-    trail: Trail
-    message: str
-    hint: str
-    others: tuple[Trail, ...] = ()
-    key: bool = False
 
 
 def find_contradictions(deployment: Deployment, written: Written) -> Iterator[Finding]:
@@ -90,6 +76,12 @@ def _devices(deployment: Deployment) -> Iterator[Finding]:
             ("parallelism", "pipeline"),
             f"expected 1 for the target local, found {layout.pipeline}",
             "cut layers instead: parallelism.tensor", (("target", "kind"),),
+        )  # fmt: skip
+    if layout.data > 1 and deployment.target.kind == "local":
+        yield Finding(
+            ("parallelism", "data"),
+            f"expected 1 for the target local, found {layout.data}",
+            "have replicas instead: scaling.replicas", (("target", "kind"),),
         )  # fmt: skip
     if not isinstance(hardware, Hardware) or hardware.cores == "auto" or hardware.device == "gpu":
         return

@@ -13,7 +13,8 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from llmops.errors import InputError
-from llmops.spec.models import Deployment, Section
+from llmops.spec.document import Section
+from llmops.spec.models import Deployment
 from llmops.spec.nearest import nearest
 from llmops.spec.nodes import trail_of
 from llmops.spec.words import expected, literals, section_of
@@ -40,9 +41,9 @@ class FieldDoc:
 
 
 @cache
-def fields() -> tuple[FieldDoc, ...]:
+def fields(model: type[Section] = Deployment) -> tuple[FieldDoc, ...]:
     """Every field, sections before what is in them, in the order of the models."""
-    return tuple(_walk(Deployment, ""))
+    return tuple(_walk(model, ""))
 
 
 def explain(path: str) -> tuple[FieldDoc, ...]:
@@ -63,10 +64,10 @@ def explain(path: str) -> tuple[FieldDoc, ...]:
     raise InputError(f"expected a field of the spec, found '{path[:60]}'", hint=_hint(keys))
 
 
-def elsewhere(key: str) -> str | None:
+def elsewhere(key: str, model: type[Section] = Deployment) -> str | None:
     """The path of the only field of that name, wherever it is."""
-    near = nearest(key, {doc.path.rpartition(".")[2] for doc in fields()})
-    paths = [doc.path for doc in fields() if doc.path.rpartition(".")[2] == near]
+    near = nearest(key, {doc.path.rpartition(".")[2] for doc in fields(model)})
+    paths = [doc.path for doc in fields(model) if doc.path.rpartition(".")[2] == near]
     return paths[0] if len(paths) == 1 else None
 
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from llmops.spec.advice import advise, advise_missing, advise_unknown
 from llmops.spec.bounds import OutOfBounds
-from llmops.spec.models import Deployment, Section
+from llmops.spec.document import Document, Section
 from llmops.spec.nodes import Mapping, Node, Scalar, Trail, broken_on, find
 from llmops.spec.words import LONGEST, bounds_of, branches, expected, found, quoted, section_of
 
@@ -47,36 +47,39 @@ class _Spot:
     """Whether it is the error of a form of the field that is not a section."""
 
 
-def find_mistakes(error: ValidationError, root: Node) -> list[Mistake]:
+def find_mistakes(document: Document[Any], error: ValidationError, root: Node) -> list[Mistake]:
     """What `error` says about `root`, once for each value, in no order."""
     mistakes: dict[Trail, Mistake] = {}
-    for told, spot in _spots(error, root):
+    for told, spot in _spots(document, error, root):
         if len(mistakes) > MOST_MISTAKES:
             break
         if not broken_on(root, spot.trail) and spot.trail not in mistakes:
             why = told.get("ctx", {}).get("error")
-            mistakes[spot.trail] = _mistake(told["type"], why, spot, find(root, spot.trail))
+            node = find(root, spot.trail)
+            mistakes[spot.trail] = _mistake(document, told["type"], why, spot, node)
     return list(_without_consequences(mistakes.values()))
 
 
-def wrong_trails(error: ValidationError, root: Node) -> set[Trail]:
+def wrong_trails(document: Document[Any], error: ValidationError, root: Node) -> set[Trail]:
     """Where `error` found something wrong, what was reported before included."""
-    return {spot.trail for _, spot in _spots(error, root)}
+    return {spot.trail for _, spot in _spots(document, error, root)}
 
 
-def _spots(error: ValidationError, root: Node) -> Iterator[tuple[Any, _Spot]]:
+def _spots(
+    document: Document[Any], error: ValidationError, root: Node
+) -> Iterator[tuple[Any, _Spot]]:
     """Each error with its place; a section's own errors, and not that it is no `auto`."""
     for told in error.errors(include_url=False, include_input=False):
-        spot = _follow(told["loc"])
+        spot = _follow(document.model, told["loc"])
         if not (spot.other_form and isinstance(find(root, spot.trail), Mapping)):
             yield told, spot
 
 
-def _follow(loc: Iterable[str | int]) -> _Spot:
+def _follow(model: type[Section], loc: Iterable[str | int]) -> _Spot:
     """Walk an error's location along the annotations: it names forms as well as keys."""
     trail: list[str | int] = []
-    section: type[Section] = Deployment
-    annotation: Any = Deployment
+    section: type[Section] = model
+    annotation: Any = model
     metadata: Sequence[Any] = ()
     whole: Any = None  # the field with all its forms, when the last step was into one of them
     for part in loc:
@@ -96,20 +99,25 @@ def _follow(loc: Iterable[str | int]) -> _Spot:
         elif get_origin(forms[0]) is tuple:
             trail.append(part)
             annotation, metadata = get_args(forms[0])[0], ()
+        elif get_origin(forms[0]) is dict:
+            trail.append(part)
+            annotation, metadata, whole = get_args(forms[0])[1], (), None
     return _Spot(tuple(trail), section, whole or annotation, metadata, False)
 
 
-def _mistake(kind: str, why: object, spot: _Spot, node: Node | None) -> Mistake:
+def _mistake(
+    document: Document[Any], kind: str, why: object, spot: _Spot, node: Node | None
+) -> Mistake:
     if spot.annotation is None:
         key = str(spot.trail[-1])
-        hint = advise_unknown(key, spot.section, spot.trail[:-1])
+        hint = advise_unknown(document, key, spot.section, spot.trail[:-1])
         return Mistake(spot.trail, f"unknown key {quoted(key)}", hint, key=True, structure=True)
     wanted = expected(spot.annotation, spot.metadata)
     if node is None or kind == "missing":
-        hint = advise_missing(spot.trail)
+        hint = advise_missing(document, spot.trail)
         message = f"expected {wanted}, found nothing"
         return Mistake(spot.trail, message, hint, key=True, structure=True)
-    hint = advise(spot.annotation, spot.metadata, spot.trail, node)
+    hint = advise(document, spot.annotation, spot.metadata, spot.trail, node)
     if _tells_more(why, node, spot):
         return Mistake(spot.trail, str(why), hint)
     discreet = spot.trail[0] == "security"

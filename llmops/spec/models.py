@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from llmops.spec.bounds import Between, Form
+from llmops.spec.document import Section
 from llmops.units import Bytes, Duration, Replicas
 
 DNS_LABEL = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
@@ -27,14 +28,6 @@ Name = Annotated[
 
 Memory = Annotated[Bytes, Between("1MiB", "64TiB", "2GiB")]
 Wait = Annotated[Duration, Between("1s", "1d", "5min")]
-
-
-class Section(BaseModel):
-    """A part of the file: strict (no silent conversion), frozen, unknown keys refused."""
-
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True
-    )
 
 
 class Model(Section):
@@ -93,12 +86,26 @@ class Parallelism(Section):
     pipeline: Annotated[int, Field(ge=1, le=1024)] = 1
     """Pipeline parallel size: layers are dealt to this many stages. The local target takes 1."""
 
+    data: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Data parallel size: ranks that have everything but the experts for themselves and share
+    these, for a mixture of experts; a dense model has replicas instead. The local target takes
+    1."""
+
 
 class Hardware(Section):
     """What one replica may use of the machine."""
 
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """`auto` takes the GPUs that are there, else the CPU."""
+
+    gpu: Annotated[str, Field(min_length=1, max_length=60), Form("the name of a GPU")] | None = None
+    """GPU of the catalogue that it is to run on, such as `H100-SXM`, or a family such as `H100`.
+    `llmops plan --on catalog` keeps to it; the local target refuses GPUs of another family.
+    `llmops catalog list` names them all."""
+
+    count: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """GPUs that one replica takes. Without it the planner takes as few as hold the model. On the
+    local target it is the tensor parallel size."""
 
     cores: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     """CPU cores that compute in one replica. `auto` shares what the machine has between the

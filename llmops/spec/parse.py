@@ -18,6 +18,7 @@ from yaml.scanner import Scanner
 
 from llmops.errors import Problem
 from llmops.spec import scalars, syntax, text
+from llmops.spec.document import Document
 from llmops.spec.nodes import (
     Broken,
     Entry,
@@ -84,7 +85,7 @@ class _Frame:
         return str(key.written) if isinstance(key, Scalar) else None
 
 
-def parse(source: str, file: str, problems: list[Problem]) -> Node | None:
+def parse(source: str, file: str, document: Document[Any], problems: list[Problem]) -> Node | None:
     """The one document of `source`; None when it cannot be read, with a problem that says why.
 
     Problems that leave the rest readable are added too; their nodes are `Broken`.
@@ -94,7 +95,7 @@ def parse(source: str, file: str, problems: list[Problem]) -> Node | None:
         problems += hidden
         return None
     events: Any = _Events(source)
-    builder = _Builder(file, problems)
+    builder = _Builder(file, document, problems)
     try:
         while events.check_event():
             builder.take(events.get_event())
@@ -103,25 +104,26 @@ def parse(source: str, file: str, problems: list[Problem]) -> Node | None:
     # The scanner leaks ValueError, OverflowError and others for odd escapes and directives; any of
     # them means the same to the user.
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError, TypeError) as error:
-        problems.append(syntax.problem_of(error, source, file, events.index))
+        problems.append(syntax.problem_of(error, source, file, document, events.index))
         return None
     if builder.root is None:
-        problems.append(_empty(source, file))
+        problems.append(_empty(source, file, document))
     return builder.root
 
 
-def _empty(source: str, file: str) -> Problem:
+def _empty(source: str, file: str, document: Document[Any]) -> Problem:
     found = "comments only" if source.strip() else "an empty file"
-    hint = "llmops init NAME writes a file to start from"
-    return Problem(file, 1, 1, "", f"expected a deployment, found {found}", hint)
+    message = f"expected {document.describes}, found {found}"
+    return Problem(file, 1, 1, "", message, document.begin)
 
 
 class _Builder:
     """Takes events; has the root when the last has come."""
 
-    def __init__(self, file: str, problems: list[Problem]) -> None:
+    def __init__(self, file: str, document: Document[Any], problems: list[Problem]) -> None:
         self.root: Node | None = None
         self._file = file
+        self._document = document
         self._problems = problems
         self._stack: list[_Frame] = []
         self._anchors: dict[str, _Known] = {}
@@ -166,7 +168,8 @@ class _Builder:
         if len(self._stack) + height > MOST_DEPTH:
             self._refuse(
                 mark, f"expected at most {MOST_DEPTH} levels of nesting, found more",
-                "the sections of a spec are four levels deep at most",
+                f"the sections of {self._document.noun} are"
+                f" {self._document.levels} levels deep at most",
             )  # fmt: skip
         if not self._stack:
             self.root = node

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import yaml
 
 from llmops.errors import Problem
+from llmops.spec.document import Document
 from llmops.spec.text import position
 
 _BEYOND = "an escape beyond the last character"
@@ -79,7 +81,7 @@ _SAYS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"expected '<document start>', but found '<stream end>'",
-        "expected a deployment, found a line that begins with '%' and nothing behind it",
+        "expected {describes}, found a line that begins with '%' and nothing behind it",
         "quote text that begins with '%'",
     ),
     (
@@ -100,13 +102,14 @@ _SAYS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def problem_of(error: Exception, text: str, file: str, at: int) -> Problem:
+def problem_of(error: Exception, text: str, file: str, document: Document[Any], at: int) -> Problem:
     """The problem that a parser's error is.
 
     Args:
         error: What the parser raised; not always its own kind of error.
         text: The whole text.
         file: Its name.
+        document: What kind of file it is.
         at: Index of the character that the parser had come to.
     """
     says = ""
@@ -125,11 +128,12 @@ def problem_of(error: Exception, text: str, file: str, at: int) -> Problem:
     for pattern, message, hint in _SAYS:
         if found := re.search(pattern, says):
             names = {key: _visible(value) for key, value in found.groupdict().items()}
+            names["describes"] = document.describes
             return Problem(file, line, column, "", message.format(**names), hint)
     return Problem(
         file, line, column, "",
         "expected YAML, found something that cannot be read",
-        "compare this line and the one before with an example (llmops init writes one)",
+        f"compare this line and the one before with an example: {document.begin}",
     )  # fmt: skip
 
 

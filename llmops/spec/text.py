@@ -7,8 +7,12 @@ wherever they stand, comments included, and so are those that reorder text on a 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
 
 from llmops.errors import Problem
+
+if TYPE_CHECKING:
+    from llmops.spec.document import Document
 
 LIMIT = 2**20
 """Most bytes of a file. The largest real ones are a few KiB."""
@@ -21,14 +25,14 @@ _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def decode(raw: bytes, file: str, problems: list[Problem]) -> str | None:
+def decode(raw: bytes, file: str, document: Document[Any], problems: list[Problem]) -> str | None:
     """The text of `raw`, or None and a problem. At most `LIMIT + 1` bytes need be given."""
     if len(raw) > LIMIT:
         problems.append(
             Problem(
                 file, 1, 1, "",
                 f"expected at most {LIMIT // 2**20}MiB, found a larger file",
-                "a spec is a short text: is this the file you meant?",
+                f"{document.noun} is a short text: is this the file you meant?",
             )
         )  # fmt: skip
         return None
@@ -53,7 +57,7 @@ def position(before: str) -> tuple[int, int]:
 
 
 def check(text: str, file: str) -> list[Problem]:
-    """What `text` holds that must not be in a spec: the first of each kind, and how many more."""
+    """What `text` holds that must not be in a file: the first of each kind, and how many more."""
     problems = []
     for pattern, hint in (
         (_CONTROL, "remove it: it cannot be seen in an editor"),

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from llmops.spec.bounds import Between, Form
-from llmops.spec.models import DNS_LABEL, Section
+from llmops.spec.document import Section
+from llmops.spec.models import DNS_LABEL
 from llmops.spec.nodes import Broken, Mapping, Node, Scalar, Sequence
 from llmops.units import Bytes, Duration, Replicas
 
@@ -78,6 +79,10 @@ def _one(kind: Any, restrictions: list[Any]) -> str:
         low = _restriction(restrictions, "ge")
         high = _restriction(restrictions, "le")
         return f"a whole number from {low} to {high}" if high is not None else "a whole number"
+    if kind is float:
+        low = _restriction(restrictions, "ge")
+        high = _restriction(restrictions, "le")
+        return f"a number from {low:g} to {high:g}" if high is not None else "a number"
     if kind is Bytes or kind is Duration:
         what = "a size" if kind is Bytes else "a time"
         bounds = _bounds(restrictions)
@@ -94,6 +99,12 @@ def _one(kind: Any, restrictions: list[Any]) -> str:
     if isinstance(kind, type) and issubclass(kind, Section):
         return f"a section with the keys {', '.join(kind.model_fields)}"
     return "a mapping"
+
+
+def form_of(annotation: Any, metadata: Iterable[Any] = ()) -> Form | None:
+    """What a text is the text of, if the field says so."""
+    told = (item for _, restrictions in branches(annotation, metadata) for item in restrictions)
+    return next((item for item in told if isinstance(item, Form)), None)
 
 
 def is_name(annotation: Any, metadata: Iterable[Any] = ()) -> bool:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llmops.errors import ModelError
+from llmops.planning import Tensor
 
 MAX_HEADER = 100_000_000
 """Bytes; the same bound that the safetensors library has."""
@@ -36,6 +37,8 @@ class Weights:
 
     dtypes: dict[str, int]
     bytes: int
+    tensors: tuple[Tensor, ...] = field(default=(), compare=False, repr=False)
+    """Each of them by name; empty where that is not known."""
 
     @property
     def parameters(self) -> int:
@@ -77,23 +80,28 @@ def parse(name: str, read: Read, size: int) -> Weights:
     end = _end(name, tensors)
     if size != 8 + length + end:
         raise ModelError(f"{name} should have {8 + length + end} bytes, and has {size}")
-    return total(Weights({t.dtype: t.count}, t.end - t.begin) for t in tensors)
+    listed = tuple(Tensor(key, t.shape, t.dtype) for key, t in zip(header, tensors, strict=True))
+    found = total(Weights({t.dtype: t.count}, t.end - t.begin) for t in tensors)
+    return replace(found, tensors=listed)
 
 
 def total(parts: Iterable[Weights]) -> Weights:
     """Elements and bytes over several files."""
     dtypes: dict[str, int] = {}
     weight_bytes = 0
+    tensors: list[Tensor] = []
     for part in parts:
+        tensors += part.tensors
         weight_bytes += part.bytes
         for dtype, count in part.dtypes.items():
             dtypes[dtype] = dtypes.get(dtype, 0) + count
-    return Weights(dtypes, weight_bytes)
+    return Weights(dtypes, weight_bytes, tuple(tensors))
 
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
     dtype: str
+    shape: tuple[int, ...]
     count: int
     begin: int
     end: int
@@ -115,7 +123,7 @@ def _tensor(file: str, name: str, entry: Any) -> _Tensor:
     count = math.prod(shape)
     if count * BITS[dtype] != 8 * (end - begin):
         raise ModelError(f"{where} has {count} elements of {dtype} in {end - begin} bytes")
-    return _Tensor(dtype, count, begin, end)
+    return _Tensor(dtype, tuple(shape), count, begin, end)
 
 
 def _sizes(value: Any) -> bool:

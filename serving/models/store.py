@@ -20,7 +20,7 @@ from typing import Any
 
 from llmops.errors import ModelError
 from llmops.events import Flow
-from llmops.planning import ModelFacts
+from llmops.planning import ModelFacts, known_architectures
 from llmops.units import Bytes
 from serving.models import contents, entries, manifest
 from serving.models.entries import Entry
@@ -84,6 +84,7 @@ class Models:
                 download_bytes=0 if had or place.in_place else place.fetch_bytes(),
                 chat_template=template,
                 converted=place.converts,
+                tensors=() if _known(config) else weights.tensors,
             )
 
     def ensure(self, source: str, revision: str) -> Flow[Path]:
@@ -200,6 +201,10 @@ class Models:
                 f" {Bytes(free).human()} are free at {self._root}",
                 hint="free some space, or move LLMOPS_HOME",
             )
+
+
+def _known(config: Mapping[str, Any]) -> bool:
+    return config.get("model_type") in known_architectures()
 
 
 def _digested(directory: Path) -> Flow[dict[str, manifest.Entry]]:

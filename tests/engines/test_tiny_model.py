@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from llmops.planning import architecture
-from llmops.planning.layout import tensor_sizes
 from llmops.planning.memory import CPU_HEADS
+from llmops.planning.parallel import Cuts, tensor_sizes
 from tests.support.tiny_model import BASE, make_tiny_model
 
 
@@ -52,7 +52,7 @@ def test_its_configuration_plans_on_a_cpu_in_two_shards(model: Path) -> None:
     arch = architecture.read(json.loads(text))
     assert arch.head_dim in CPU_HEADS
     assert arch.max_positions == 512
-    assert tensor_sizes(arch, 2) == [1, 2]
+    assert tensor_sizes(Cuts.of(arch), 2) == [1, 2]
 
 
 @pytest.mark.parametrize(("layers", "heads", "kv_heads", "hidden"), [(1, 2, 1, 64), (3, 9, 3, 576)])
@@ -63,7 +63,7 @@ def test_it_is_made_in_other_shapes(
         tmp_path / "m", layers=layers, heads=heads, kv_heads=kv_heads, hidden=hidden, vocabulary=400
     )
     arch = architecture.read(json.loads((made / "config.json").read_text()))
-    assert (arch.layers, arch.heads, arch.kv_heads, arch.hidden) == (
+    assert (len(arch.layers), arch.heads, arch.kv_heads, arch.hidden) == (
         layers,
         heads,
         kv_heads,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 from pathlib import Path
@@ -84,6 +85,16 @@ def test_a_directory_is_used_where_it_lies(model: Path, models: Models, root: Pa
     cached = list(models.cached())
     assert [(c.source, c.directory) for c in cached] == [(facts.source, model)]
     assert sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) < 10_000
+
+
+def test_tensors_are_listed_only_of_an_architecture_that_is_not_known(
+    model: Path, models: Models
+) -> None:
+    assert models.describe(f"file://{model}", None).tensors == ()
+    config = model / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"model_type": "strange"}))
+    facts = models.describe(f"file://{model}", None)
+    assert sum(math.prod(tensor.shape) for tensor in facts.tensors) == facts.parameters
 
 
 def test_looking_a_model_up_changes_nothing(model: Path, models: Models, root: Path) -> None:

@@ -91,6 +91,8 @@ def test_what_the_library_writes_is_read_with_equal_counts(
     assert found.dtypes == expected
     assert found.bytes == sum(array.nbytes for array in arrays.values())
     assert found.parameters == sum(array.size for array in arrays.values())
+    listed = {tensor.name: (tensor.dtype, tensor.shape) for tensor in found.tensors}
+    assert listed == tensors
 
 
 @given(st.binary(max_size=200))

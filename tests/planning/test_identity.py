@@ -26,7 +26,9 @@ OTHER: dict[type, Any] = {
 }  # fmt: skip
 
 
-WORDS = {"device": "cpu", "dtype": "float32", "strategy": "recreate"}
+WORDS: dict[str, Any] = {
+    "device": "cpu", "dtype": "float32", "strategy": "recreate", "count": 2,
+}  # fmt: skip
 
 
 def leaves(document: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

