@@ -56,7 +56,8 @@ def overhead(deployment: Deployment, subject: Subject, shape: Shape, batch: Batc
         )
         return found.total + int(gpu.before(parallel).value)
     extra = (shape.tensor - 1) * memory.WORKER_OVERHEAD
-    return (memory.ENGINE_OVERHEAD + extra) // shape.tensor
+    packed = subject.stored.tables(Parallel(shape.tensor))
+    return (memory.ENGINE_OVERHEAD + extra) // shape.tensor + packed
 
 
 def told(

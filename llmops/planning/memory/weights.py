@@ -98,6 +98,17 @@ class Stored:
             found.append(held)
         return tuple(found)
 
+    def tables(self, parallel: Parallel) -> int:
+        """Bytes of the vocabulary's tables on a rank.
+
+        vLLM's CPU engine keeps each once more, packed for its kernels, beside the original that
+        tokens are looked up in (`UnquantizedEmbeddingMethod`: `remove_weight=False`); of other
+        weights only the packed form stays.
+        """
+        parts = (self.before, self.after)
+        found = ((cut, size) for part in parts for cut, size in part.items())
+        return sum(share(cut, size, parallel) for cut, size in found if isinstance(cut, ByRow))
+
 
 def _added(one: Pieces, other: Pieces) -> Pieces:
     return {cut: one.get(cut, 0) + other.get(cut, 0) for cut in {**one, **other}}
