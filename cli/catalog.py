@@ -64,6 +64,9 @@ def list_(
     both = kind is None and not provider and not region
     accelerators = accelerators_called(known, gpu) if gpu else tuple(known.accelerators.values())
     offers = offers_of(known, gpu=gpu, provider=provider, region=region)
+    if provider or region:
+        offered = {offer.accelerator for offer in offers}
+        accelerators = tuple(one for one in accelerators if one.name in offered)
     accelerators = accelerators if both or kind is Kind.ACCELERATORS else ()
     offers = offers if kind is not Kind.ACCELERATORS else ()
     if output is not Format.TEXT:

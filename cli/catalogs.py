@@ -21,7 +21,7 @@ UNITS = {
 }  # fmt: skip
 """Units of the figures that have one, as data has them."""
 
-ACCELERATOR_HEADS = ("ACCELERATOR", "MEMORY", "BANDWIDTH", "BF16", "FP8", "LINK")
+ACCELERATOR_HEADS = ("ACCELERATOR", "MEMORY", "BANDWIDTH", "16-BIT", "FP8", "LINK")
 OFFER_HEADS = ("OFFER", "DEVICES", "VCPUS", "MEMORY", "FABRIC", "ON DEMAND", "SPOT", "REGION")
 
 ACCELERATOR = ("memory", "usable", "bandwidth", "flops", "link", "pcie", "capability", "year")

@@ -29,6 +29,21 @@ class Shown:
     compare: str | None
     plot: Path | None
 
+    def check(self) -> None:
+        """Refuse two views at once.
+
+        Raises:
+            InputError: When more than one is asked for, naming them.
+        """
+        views = {"--layouts": self.layouts, "--explain": self.explain, "--compare": self.compare}
+        asked = [name for name, value in views.items() if value is not None]
+        asked += ["--plot"] if self.plot is not None and self.layouts is not None else []
+        if len(asked) > 1:
+            raise InputError(
+                f"expected one view of a plan, found {' and '.join(asked)}",
+                hint="ask for one after the other",
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -61,6 +76,11 @@ def run(
     """Plan, and print what is asked for."""
     from cli.fleet_views import show
 
+    if model is not None and files:
+        raise InputError(
+            "expected a spec or --model, found both",
+            hint="leave -f out, or --model: a spec names its model itself",
+        )
     catalogue = open_catalogue(on, own)
     asked = ask(files, model, catalogue, wish, offline=offline)
     other = None
@@ -114,5 +134,5 @@ def open_catalogue(on: str, own: list[Path] | None) -> Catalogue:
             f"expected here, catalog or a catalogue's file after --on, found '{on[:80]}'",
             hint="docs/reference/catalog.md shows a file of your own machines",
         )
-    others = own or []
+    others = [one for one in own or [] if not (one.exists() and one.samefile(file))]
     return fleet.only(load_catalogue([*others, file]), load_catalogue(others))

@@ -72,7 +72,9 @@ Tokens = Annotated[
     int | None,
     typer.Option("--tokens", help="Tokens of a typical one of them. [2048]", min=1, max=16_777_216),
 ]
-Replicas = Annotated[int | None, typer.Option("--replicas", help="[1]", min=1, max=1000)]
+Replicas = Annotated[
+    int | None, typer.Option("--replicas", help="How many replicas. [1]", min=1, max=1000)
+]
 Tensor = Annotated[
     int | None, typer.Option("--tensor", help="Tensor parallel size.", min=1, max=1024)
 ]

@@ -23,15 +23,17 @@ def print_question(plan: fleet.FleetPlan, subject: fleet.Subject, source: str) -
     profile, needs = subject.profile, plan.needs
     sparse = profile.active < profile.parameters
     active = f" ({count(profile.active)} for a token)" if sparse else ""
-    each = Bytes(int(fleet.kv_per_token(subject, needs.kv_dtype).value)).human()
+    token = int(fleet.kv_per_token(subject, needs.kv_dtype).value)
+    each = f"{Bytes(token).human()} of KV cache" if token else "no KV cache"
+    typical = min(needs.typical, needs.context or profile.max_positions)
     form = subject.quantisation.method if subject.quantisation else subject.dtype
     context = f"context {needs.context:,}" if needs.context else "context as trained or what fits"
     say(
         f"{source}: {profile.name}, {count(profile.parameters)} parameters{active},"
-        f" {Bytes(subject.weight_bytes).human()} of weights as {form}, {each} of KV cache per"
+        f" {Bytes(subject.weight_bytes).human()} of weights as {form}, {each} per"
         f" token; {context} (trained for {profile.max_positions:,}),"
         f" {needs.in_flight:,} requests of"
-        f" {needs.typical:,} tokens at once, {needs.replicas} replica"
+        f" {typical:,} tokens at once, {needs.replicas} replica"
         f"{'s' if needs.replicas > 1 else ''}"
     )
     for note in subject.notes:
@@ -161,7 +163,7 @@ def money(option: fleet.FleetOption) -> str:
     """The price of an hour, or that there is none."""
     if option.price is None:
         return "?"
-    return "own" if option.offer.provider == "own" else f"{option.price:,.2f}"
+    return "own" if option.free else f"{option.price:,.2f}"
 
 
 def count(number: int) -> str:

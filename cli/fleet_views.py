@@ -110,20 +110,36 @@ def _layouts(asked: Asked, name: str, output: Format) -> None:
     found = fleet.every_layout(asked.subject, asked.needs, offer, accelerator)
     if output is not Format.TEXT:
         print_data([_layout(one) for one in found], output)
-        return
+    else:
+        _print_layouts(asked, offer, found)
+    if asked.subject.unserved or not any(one.fits for one in found):
+        raise typer.Exit(REFUSED)
+
+
+def _print_layouts(asked: Asked, offer: Offer, found: tuple[fleet.Weighed, ...]) -> None:
     rows = [
         (
             str(one.parallel),
             "yes" if one.fits else "no",
             f"{one.requests:,}" if one.fits else "",
             Bytes(one.budget.weights).human() if one.budget else "",
-            one.reason or f"context {one.budget.context:,}" if one.budget else one.reason,
+            _layout_words(one),
         )
         for one in found
     ]
-    say(f"{asked.source} on {offer.name} ({offer.count} x {offer.accelerator})")
+    machines = max(one.machines for one in found)
+    several = f"{machines} x " if machines > 1 else ""
+    say(f"{asked.source} on {several}{offer.name} ({several}{offer.count} x {offer.accelerator})")
+    if why := asked.subject.unserved:
+        say(f"not served: {why}; what follows is its memory")
     print_fitted(("LAYOUT", "FITS", "REQUESTS", "WEIGHTS", "WHY"), rows,
                  right=frozenset({"REQUESTS", "WEIGHTS"}))  # fmt: skip
+
+
+def _layout_words(one: fleet.Weighed) -> str:
+    if not one.fits or one.budget is None:
+        return one.reason
+    return "; ".join(filter(None, (f"context {one.budget.context:,}", one.told)))
 
 
 def _layout(one: fleet.Weighed) -> dict[str, Any]:
@@ -131,10 +147,12 @@ def _layout(one: fleet.Weighed) -> dict[str, Any]:
         "layout": asdict(one.parallel) | {"devices": one.parallel.devices},
         "legal": one.legal,
         "fits": one.fits,
+        "machines": one.machines,
         "requests": one.requests,
         "weights": one.budget.weights if one.budget else None,
         "context": one.budget.context if one.budget else None,
         "reason": one.reason,
+        "told": one.told,
     }
 
 
@@ -193,13 +211,16 @@ def _value(row: fleet.Row, value: float | str | None) -> str:
 
 
 def write_plot(path: Path, bars: tuple[fleet.Bar, ...], title: str) -> None:
-    """Draw the bars into a file.
+    """Draw the bars into a file; without any nothing is written.
 
     Raises:
         InputError: When it cannot be written.
     """
     from cli.output import tell
 
+    if not bars:
+        tell(f"nothing to draw into {path}")
+        return
     try:
         path.write_text(fleet.svg(bars, title), encoding="utf-8")
     except OSError as error:

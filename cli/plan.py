@@ -60,8 +60,9 @@ def command(
         output=output, top=top, rejected=rejected, layouts=layouts, explain=explain,
         compare=compare, plot=plot,
     )  # fmt: skip
+    shown.check()
     place = on or ("here" if model is None else "catalog")
     if place == "here":
-        plans.run(file, model, wish, shown, offline=offline)
+        plans.run(file, model, catalog, wish, shown, offline=offline)
     else:
         beyond.run(file, model, place, catalog, wish, shown, offline=offline)

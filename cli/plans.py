@@ -24,7 +24,13 @@ IGNORED = frozenset({"identity", "facts_digest", "options", "notes", "reason"})
 
 
 def run(
-    files: list[Path] | None, model: str | None, wish: fleet.Wish, shown: Shown, *, offline: bool
+    files: list[Path] | None,
+    model: str | None,
+    own: list[Path] | None,
+    wish: fleet.Wish,
+    shown: Shown,
+    *,
+    offline: bool,
 ) -> None:
     """Plan a spec for this machine, and print what is asked for."""
     from cli.options import Format
@@ -34,7 +40,7 @@ def run(
     from llmops import workflow
     from llmops.planning import plan_document
 
-    refuse_elsewhere(model, wish, shown)
+    refuse_elsewhere(model, wish, shown, own)
     loaded = read_spec(files)
     with placed(loaded):
         flow = workflow.plan(open_target(), loaded.deployment, offline=offline)
@@ -96,7 +102,9 @@ def _compare(planned: Planned, shown: Shown, *, offline: bool) -> None:
     print_comparison(ours, theirs, str(shown.compare), shown.output)
 
 
-def refuse_elsewhere(model: str | None, wish: fleet.Wish, shown: Shown) -> None:
+def refuse_elsewhere(
+    model: str | None, wish: fleet.Wish, shown: Shown, own: list[Path] | None = None
+) -> None:
     """Refuse what only a plan beyond this machine can answer.
 
     Raises:
@@ -114,6 +122,8 @@ def refuse_elsewhere(model: str | None, wish: fleet.Wish, shown: Shown) -> None:
     for field, default in fleet.Wish.__dataclass_fields__.items():
         if getattr(wish, field) != default.default:
             raise _elsewhere(names.get(field, field))
+    if own:
+        raise _elsewhere("catalog")
     for field in ("rejected", "layouts"):
         if getattr(shown, field):
             raise _elsewhere(field)

@@ -83,8 +83,13 @@ def command(
     from cli.output import print_data
     from cli.recommendations import print_recommendation
     from llmops.catalog import load_catalogue, open_models
+    from llmops.errors import InputError
     from llmops.recommend import Request, cheapest, recommend, recommendation_document
 
+    if gpus != 1 and not gpu:
+        raise InputError(
+            f"--gpus is {gpus}, and nothing says of which GPU", hint="add --gpu, such as --gpu L4"
+        )
     device = _device(gpu, gpus) if gpu else None
     request = Request(
         task=task.value,

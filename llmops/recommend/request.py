@@ -102,11 +102,18 @@ def _problems(request: Request) -> Iterator[tuple[str, str]]:
 def _figures(request: Request) -> Iterator[tuple[str, str]]:
     budget = request.budget
     if budget is not None and not (math.isfinite(budget) and 0 < budget < 10**9):
-        yield f"budget: expected dollars an hour above 0, found {budget}", "2.5 is two and a half"
+        yield (
+            f"budget: expected dollars an hour above 0 and below 1,000,000,000, found {budget:g}",
+            "2.5 is two and a half",
+        )
     if request.context is not None and not 1 <= request.context <= 10**8:
         yield f"context: expected a number of tokens, found {request.context}", "8192 is usual"
     if request.examples is not None and not 0 <= request.examples <= MOST_EXAMPLES:
         yield f"examples: expected a number from 0, found {request.examples}", "count the labels"
     gpu = request.gpu
     if gpu is not None and (gpu.memory < 1 or not 1 <= gpu.count <= 1024):
-        yield f"gpu: expected 1 to 1024 with memory, found {gpu.count} of {gpu.memory} bytes", ""
+        found = f"{gpu.count:,} of {gpu.memory:,} bytes"
+        yield (
+            f"gpu: expected 1 to 1024 {gpu.name} with memory, found {found}",
+            "say how many there are, from 1 on",
+        )

@@ -190,6 +190,41 @@ def test_what_the_engine_does_not_serve_is_said_and_its_memory_shown(plan: Plan)
     assert "weights  " in done.out
 
 
+def test_a_smaller_batch_is_told_in_text_in_data_and_in_the_list(plan: Plan, folder: Path) -> None:
+    _write(folder, "gemma-3-27b")
+    note = ("with max_num_batched_tokens 2,048 and max_num_seqs 256: the engine's own 8,192 and"
+            " 1,024 would leave the KV cache too little")  # fmt: skip
+    base = ("--model", "gemma-3-27b", "--on", RACK)
+    assert f"note: {note}\n" in plan(*base).out
+    assert note in plan(*base, "-o", "json").data()["options"][0]["notes"]
+    rows = plan(*base, "--layouts", "own/h100-rack", "-o", "json").data()
+    assert (rows[0]["fits"], rows[0]["reason"], rows[0]["told"]) == (True, "", note)
+    assert note in plan(*base, "--layouts", "own/h100-rack").out
+
+
+def test_a_file_may_be_named_after_both_catalog_and_on(plan: Plan) -> None:
+    alone = plan("--model", "llama-3.1-8b", "--on", RACK, "-o", "json").data()
+    both = plan("--model", "llama-3.1-8b", "--catalog", RACK, "--on", RACK, "-o", "json").data()
+    assert both["options"] == alone["options"]
+
+
+def test_towers_are_not_explained_with_fields_of_the_text_part(plan: Plan, folder: Path) -> None:
+    _write(folder, "gemma-3-27b")
+    base = ("--model", "gemma-3-27b", "--on", RACK, "--explain")
+    out = plan(*base, "weights").out
+    towers = out[out.index("\n  towers ") :]
+    assert "position_embedding" in towers
+    assert "from config.json" not in towers.split("\n  other ")[0]
+    assert plan(*base, "vision").out.startswith("vision 61MiB")
+
+
+def test_what_fits_nowhere_is_not_drawn(plan: Plan, folder: Path) -> None:
+    done = plan("--model", "llama-3.1-70b", "--budget", "0.01", "--plot", "none.svg")
+    assert done.code == 3
+    assert "nothing to draw" in done.err
+    assert not (folder / "none.svg").exists()
+
+
 def test_what_fits_nowhere_ends_with_three_and_what_would_change_it(plan: Plan) -> None:
     done = plan("--model", "llama-3.1-70b", "--on", CLOUDS, "--budget", "2")
     assert done.code == 3
@@ -305,6 +340,12 @@ def test_a_picture_is_drawn_beside_the_plan(plan: Plan, folder: Path) -> None:
         (["--model", "llama-3.1-8b", "--compare", "live"], 2, "needs a spec"),
         (["--model", "llama-3.1-8b", "--compare", "nowhere.yaml"], 2, "nowhere.yaml"),
         (["--model", "llama-3.1-8b", "--plot", "nowhere/plan.svg"], 2, "cannot be written"),
+        (["--model", "llama-3.1-8b", "-f", "x.yaml"], 2, "a spec or --model, found both"),
+        (["--model", "llama-3.1-8b", "--layouts", "L4", "--explain", "price"], 2, "one view"),
+        (["--model", "llama-3.1-8b", "--budget", "0.01", "--explain", "room"], 3, "costs more"),
+        (["--model", "llama-3.1-70b", "--layouts", "aws/g6.xlarge"], 3, ""),
+        (["--model", "t5-11b", "--layouts", "aws/p5.48xlarge"], 3, ""),
+        (["--catalog", "bad.yaml"], 2, "--catalog is for a plan beyond this machine"),
         (["--gpu", "H100"], 2, "--gpu is for a plan beyond this machine"),
         (["--rejected"], 2, "--rejected is for a plan beyond this machine"),
         (["--on", "catalog"], 2, "llmops init"),

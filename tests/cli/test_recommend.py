@@ -68,7 +68,9 @@ def test_nothing_that_will_do_is_an_answer_too() -> None:
         (["--task", "chat", "--examples", "-5"], "error: examples: expected a number from 0"),
         (["--task", "chat", "--gpu", "H1OO"], "error: expected an accelerator of the catalogue"),
         (["--task", "chat", "--language", "German"], "error: languages: expected a code"),
-        (["--task", "chat", "--gpu", "L4", "--gpus", "0"], "error: gpu: expected 1 to 1024"),
+        (["--task", "chat", "--gpu", "L4", "--gpus", "0"], "error: gpu: expected 1 to 1024 L4"),
+        (["--task", "chat", "--gpus", "4"], "hint: add --gpu"),
+        (["--task", "chat", "--budget", "1e99"], "above 0 and below 1,000,000,000, found 1e+99"),
     ],
 )
 def test_a_wrong_request_is_refused_in_a_sentence(arguments: list[str], says: str) -> None:

@@ -277,7 +277,7 @@ class Fields:
 def _class_name(config: Mapping[str, Any]) -> str:
     names = config.get("architectures")
     first = names[0] if isinstance(names, list) and names else config.get("model_type")
-    return printable(first if isinstance(first, str) and first else "unknown")
+    return printable(first if isinstance(first, str) and first else "a model without a kind")
 
 
 def printable(text: str) -> str:

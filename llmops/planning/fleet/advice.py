@@ -46,7 +46,11 @@ class Change:
 
 
 def nearest_miss(plan: FleetPlan) -> Rejection | None:
-    """The machines that are short of the least memory, as a share of what the engine may take."""
+    """The cheapest machines that are too dear; else those that are short of the least memory, as a
+    share of what the engine may take."""
+    dear = [one for one in plan.rejections if one.price is not None]
+    if dear:
+        return min(dear, key=lambda one: (one.price or 0.0, one.offer.name))
     short = [one for one in plan.rejections if one.closest is not None and one.closest.memory]
     return min(short, key=_shortfall, default=None)
 

@@ -53,19 +53,28 @@ def capability(accelerator: Accelerator) -> int | None:
     return int(major) * 10 + int(minor or 0)
 
 
-def batches(accelerator: Accelerator, memory: int, needs: Needs) -> list[gpu.BatchDefaults]:
+def own_batch(accelerator: Accelerator, memory: int, needs: Needs) -> gpu.BatchDefaults:
+    """What the engine works on at once by itself, or what it was told."""
+    own = gpu.batch_defaults(memory, accelerator.name, context=needs.context)
+    return gpu.BatchDefaults(needs.batch_tokens or own.tokens, needs.sequences or own.sequences)
+
+
+def batches(
+    accelerator: Accelerator, memory: int, needs: Needs, data: int = 1
+) -> list[gpu.BatchDefaults]:
     """Batches to plan with: the engine's own for such a device, and on a large one the batch of
-    smaller ones, whose activations leave the KV cache more; what is asked for holds."""
+    smaller ones, whose activations leave the KV cache more; either for as many sequences as are in
+    flight in one of the `data` ranks. What the user told the engine holds."""
+    wanted = -(-needs.in_flight // data)
     found = (
         gpu.batch_defaults(memory, accelerator.name, context=needs.context),
         gpu.batch_defaults(0, "", context=needs.context),
     )
-    asked = [
-        gpu.BatchDefaults(
-            needs.batch_tokens or batch.tokens, needs.sequences or batch.sequences
-        )
-        for batch in found
-    ]  # fmt: skip
+    asked = []
+    for batch in found:
+        sequences = needs.sequences or max(batch.sequences, wanted)
+        tokens = needs.batch_tokens or max(batch.tokens, sequences)
+        asked.append(gpu.BatchDefaults(tokens, sequences))
     return list(dict.fromkeys(asked))
 
 
@@ -87,7 +96,7 @@ def budget(
         needs: What is asked; its context is planned for, or the longest that fits.
         batch: What the engine works on at once; its own for such a device without.
     """
-    batch = batch or batches(accelerator, memory, needs)[0]
+    batch = batch or batches(accelerator, memory, needs, parallel.data)[0]
     context = needs.context or subject.profile.max_positions
     quantised = subject.quantisation is not None
     made = Budget(

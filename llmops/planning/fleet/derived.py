@@ -156,6 +156,11 @@ def activations(case: Case) -> Derivation:
     return _leaf("activations", case.option.budget.terms.activations)
 
 
+def vision(case: Case) -> Derivation:
+    """What one full batch of pictures needs."""
+    return _leaf("vision", case.option.budget.terms.vision)
+
+
 def graphs(case: Case) -> Derivation:
     """What CUDA graphs take."""
     return _leaf("graphs", case.option.budget.terms.graphs)
@@ -269,7 +274,7 @@ def price(case: Case) -> Derivation:
     """An hour of all replicas."""
     option, needs = case.option, case.plan.needs
     how = price_reason(option, case.plan)
-    if option.price is None or option.offer.provider == "own":
+    if option.price is None or option.free:
         return Derivation("price", option.price, "USD/h", how)
     each = Derivation(
         f"one {option.offer.name} in {option.region}", option.price / option.machines, "USD/h",
@@ -306,6 +311,7 @@ FIGURES: Mapping[str, Callable[[Case], Derivation]] = {
     "weights": weights,
     "loading": loading,
     "activations": activations,
+    "vision": vision,
     "graphs": graphs,
     "outside": outside,
     "reserve": reserve,

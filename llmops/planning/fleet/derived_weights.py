@@ -51,7 +51,7 @@ def parameters(subject: Subject, config: Mapping[str, Any]) -> Derivation:
         counts,
         lambda kind, count: Derivation(
             _name(kind, count), kind.elements * count, "", _shape(kind, count),
-            fields_of(config, kind.shape),
+            _fields_of(config, kind),
         ),
         "",
     )  # fmt: skip
@@ -66,7 +66,7 @@ def weight_bytes(subject: Subject, config: Mapping[str, Any]) -> Derivation:
         counts,
         lambda kind, count: Derivation(
             _name(kind, count), kind.bytes * count, "B", _arithmetic(kind, count),
-            fields_of(config, kind.shape),
+            _fields_of(config, kind),
         ),
         "B",
     )  # fmt: skip
@@ -90,7 +90,7 @@ def on_device(
             share(kind.cut, kind.bytes * count, parallel),
             "B",
             f"{_arithmetic(kind, count)}; {_cut(kind.cut, parallel)}",
-            fields_of(config, kind.shape),
+            _fields_of(config, kind),
         ),
         "B",
     )
@@ -253,6 +253,11 @@ _FIELDS = (
 )  # fmt: skip
 _SIZED = (("num_attention_heads", "head_dim"), ("num_key_value_heads", "head_dim"),
           ("num_heads", "d_kv"), ("num_attention_heads", "v_head_dim"))  # fmt: skip
+
+
+def _fields_of(config: Mapping[str, Any], kind: _Kind) -> str:
+    """Those of the text part say nothing of a tower, whatever sizes they share."""
+    return "" if kind.group == "towers" else fields_of(config, kind.shape)
 
 
 def fields_of(config: Mapping[str, Any], shape: tuple[int, ...]) -> str:

@@ -102,7 +102,7 @@ def price_reason(option: FleetOption, plan: FleetPlan) -> str:
     """What a price is made of, and as of which day."""
     if option.price is None:
         return "not in the catalogue"
-    if option.offer.provider == "own":
+    if option.free:
         return "machines of your own cost nothing by the hour"
     source = option.offer.sources.get("prices")
     day = f", as of {source.date}" if source is not None else ""

@@ -39,9 +39,10 @@ def memory_lines(subject: Subject, option: FleetOption, needs: Needs) -> tuple[L
         ),
     ]
     share = f"{needs.utilisation:.4g} of the memory is the engine's (gpu_memory_utilization)"
+    kept = "KV cache" if made.pool.bytes_per_block else "spare"
     return (
         *fixed,
-        Line("kv_cache", "KV cache", made.room, room_reason(option, needs)),
+        Line("kv_cache", kept, made.room, room_reason(option, needs)),
         Line("reserve", "left alone", made.reserve, share),
     )
 
@@ -85,5 +86,7 @@ def spare_replicas(option: FleetOption) -> int:
 
 
 def spare_machines(option: FleetOption) -> int:
-    """Machines of one's own that the option leaves alone; 0 for those that are had by the hour."""
-    return option.offer.machines - option.machines if option.offer.machines else 0
+    """Machines of one's own that the option leaves alone; 0 for those that are paid by the hour."""
+    if not option.free or option.offer.machines is None:
+        return 0
+    return option.offer.machines - option.machines

@@ -34,6 +34,11 @@ class FleetOption:
     notes: tuple[str, ...]
     """What to know: what was assumed, what will be slow."""
 
+    @property
+    def free(self) -> bool:
+        """Whether it is one's own, and no price of one's own was written for it."""
+        return self.offer.provider == "own" and not self.offer.prices
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -43,6 +48,8 @@ class Rejection:
     reason: str
     closest: Budget | None = None
     """Of the legal layout with the least weights on a device, where memory is what is short."""
+    price: float | None = None
+    """US dollars an hour, where that is what is too much."""
 
 
 @dataclass(frozen=True, slots=True)

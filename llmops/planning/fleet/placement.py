@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from llmops.planning.fleet.model import FleetOption
+from llmops.planning.fleet.network import rack
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Rank:
     device: int
     """Within its machine."""
     island: int
-    """The fast domain within its machine: devices that NVLink or the like joins."""
+    """Its fast domain, numbered over all machines: ranks of one are joined by NVLink or the like.
+    A rack that is one (NVL72) has several machines, and a machine may have several."""
     rail: int | None
     """The network adapter beside it; None where the machine's rails are not known."""
 
@@ -55,8 +57,6 @@ def _of(option: FleetOption, replica: int) -> Iterator[Rank]:
         start = first * offer.count + offset * parallel.devices
     else:
         start = replica * spread * offer.count
-    link = offer.link or option.accelerator.link
-    domain = max(1, min(offer.count, link.domain if link is not None else 1))
     for rank in range(parallel.devices):
         machine, device = divmod(start + rank, offer.count)
         stage, tensor = divmod(rank, parallel.tensor)
@@ -69,9 +69,20 @@ def _of(option: FleetOption, replica: int) -> Iterator[Rank]:
             data=data,
             machine=machine,
             device=device,
-            island=device // domain,
+            island=_island(option, replica, machine, device),
             rail=device % offer.rails if offer.rails else None,
         )
+
+
+def _island(option: FleetOption, replica: int, machine: int, device: int) -> int:
+    """Replicas that take several machines of a rack are never cut by its end."""
+    offer, link = option.offer, option.offer.link or option.accelerator.link
+    machines = rack(offer)
+    if machines > 1:
+        spread = -(-option.parallel.devices // offer.count)
+        return replica // (machines // spread) if 1 < spread <= machines else machine // machines
+    size = max(1, min(offer.count, link.domain if link is not None else 1))
+    return machine * -(-offer.count // size) + device // size
 
 
 def words(option: FleetOption, most: int = 8) -> tuple[str, ...]:
@@ -99,7 +110,7 @@ def _line(option: FleetOption, group: Sequence[Rank]) -> str:
         devices = f"{first.device}-{last.device}" if several else str(first.device)
         where = f"machine {first.machine + 1}, device{'s' if several else ''} {devices}"
     else:
-        where = f"machines {first.machine + 1} to {last.machine + 1}"
+        where = f"machines {first.machine + 1} to {last.machine + 1}, all devices of each"
     rails = sorted({one.rail for one in group if one.rail is not None})
     beside = f", rail{'s' if len(rails) > 1 else ''} {_span(rails)}" if rails else ""
     return f"{who}{ranks} on {where}{beside}"

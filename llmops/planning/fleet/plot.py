@@ -93,7 +93,7 @@ def _about(option: FleetOption) -> str:
     count = f"{option.offer.count} x {option.accelerator.name}"
     machines = f"{option.machines} x {count}" if option.machines > 1 else count
     price = "" if option.price is None else f", {option.price:,.2f} USD/h"
-    price = ", own" if option.offer.provider == "own" else price
+    price = ", own" if option.free else price
     return f"{machines}, {option.parallel}; context {option.budget.context:,}{price}"
 
 

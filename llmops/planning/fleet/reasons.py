@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmops.catalog import Accelerator, Offer
-from llmops.planning.fleet.budget import Budget, batches, capability
+from llmops.planning.fleet.budget import Budget, capability, own_batch
 from llmops.planning.fleet.model import FleetOption
 from llmops.planning.fleet.needs import Needs
+from llmops.planning.fleet.network import slow_link, spanned
 from llmops.planning.parallel import Parallel
 from llmops.planning.subject import Subject
 from llmops.units import Bytes
@@ -21,13 +22,6 @@ BFLOAT16_CAPABILITY = 80
 
 BFLOAT16_ONLY = frozenset({"gemma2", "gemma3", "gemma3_text", "glm4"})
 """Kinds that vLLM 0.32 refuses to run in float16 (`_FLOAT16_NOT_SUPPORTED_MODELS`)."""
-
-SPANNING_FABRICS = frozenset({"efa", "infiniband", "roce", "gpudirect-tcpx", "gpudirect-tcpxo"})
-"""Networks over which ranks of one replica exchange results."""
-
-SPANNING_RATE = 100e9
-"""Bits a second of a machine's network from which a replica is spread over several: below it a
-stage hands on 8192 tokens of 8192 features in bfloat16 (134 MB) in more than 10 ms."""
 
 
 def runs_as(subject: Subject, accelerator: Accelerator) -> str:
@@ -57,13 +51,6 @@ def cannot_run(subject: Subject, accelerator: Accelerator) -> str:
     return ""
 
 
-def spans(offer: Offer) -> bool:
-    """Whether one replica may lie on several such machines: over a network that is known to be
-    fast, or in one rack."""
-    known = offer.network is not None and offer.network >= SPANNING_RATE
-    return (known and offer.fabric in SPANNING_FABRICS) or offer.link is not None
-
-
 def no_layout(closest: Budget | None, accelerator: Accelerator, needs: Needs) -> str:
     """Why no layout on such machines holds it."""
     if closest is None:
@@ -87,17 +74,35 @@ def no_layout(closest: Budget | None, accelerator: Accelerator, needs: Needs) ->
     )
 
 
-def smaller_batch(made: Budget, accelerator: Accelerator, needs: Needs) -> tuple[str, ...]:
-    """That the engine must be told of a smaller batch than its own for such a device."""
-    own = batches(accelerator, made.memory, needs)[0]
-    if made.batch == own:
+def other_batch(
+    made: Budget, accelerator: Accelerator, needs: Needs, wanted: int
+) -> tuple[str, ...]:
+    """That the engine must be told of another batch than its own for such a device, or that the
+    one it was told is too small for `wanted` requests at once in a data rank."""
+    batch, own = made.batch, own_batch(accelerator, made.memory, needs)
+    if batch.sequences < wanted:
+        share = f"{batch.sequences:,} of {wanted:,}"
+        return (f"{share} requests run at once (max_num_seqs), and the others wait",)
+    if batch == own:
         return ()
-    note = (
-        f"with max_num_batched_tokens {made.batch.tokens:,} and max_num_seqs"
-        f" {made.batch.sequences:,}: the engine's own {own.tokens:,} and {own.sequences:,} would"
-        " leave the KV cache too little"
-    )
-    return (note,)
+    told = [f"max_num_batched_tokens {batch.tokens:,}"] if batch.tokens != own.tokens else []
+    told += [f"max_num_seqs {batch.sequences:,}"] if batch.sequences != own.sequences else []
+    if batch.tokens < own.tokens:
+        why = (
+            f"the engine's own {own.tokens:,} and {own.sequences:,} would leave the KV cache too"
+            " little"
+        )
+    else:
+        why = f"the engine runs {own.sequences:,} at once by itself, and the others wait"
+    return (f"with {' and '.join(told)}: {why}",)
+
+
+def clamped(made: Budget, needs: Needs) -> tuple[str, ...]:
+    """That a typical request cannot be as long as was asked, or assumed."""
+    if needs.typical <= made.context:
+        return ()
+    longest = f"{made.context:,}, the longest that there are"
+    return (f"requests of {needs.typical:,} tokens are reckoned with {longest}",)
 
 
 def notes(
@@ -107,16 +112,8 @@ def notes(
     found = list(subject.notes)
     if runs_as(subject, accelerator) != subject.dtype:
         found.append(f"runs as float16: {accelerator.name} has no bfloat16")
-    link = offer.link or accelerator.link
-    if parallel.tensor > 1 and (link is None or link.kind == "pcie"):
-        found.append(
-            f"tensor {parallel.tensor} over PCIe: no faster link between these devices is known"
-        )
-    if parallel.devices > offer.count:
-        what = (
-            f"{offer.network / 1e9:,.0f} Gbit/s" if offer.network else "a network of unknown rate"
-        )
-        found.append(f"one replica spans machines over {what} ({offer.fabric or 'fabric unknown'})")
+    found += filter(None, (slow_link(offer, accelerator, parallel.tensor),
+                           spanned(offer, parallel)))  # fmt: skip
     if accelerator.vendor == "amd":
         found.append("needs vLLM's ROCm build, which llmops[gpu] is not")
     elif accelerator.vendor != "nvidia":
@@ -135,13 +132,13 @@ def binding(option: FleetOption, needs: Needs) -> str:
     full = made.pool.requests(made.room)
     if made.weights > made.memory // 2:
         return f"weights take {made.weights / made.memory:.0%} of each device"
-    if option.requests < 2 * needs.in_flight:
+    if made.pool.bytes_per_block and option.requests < 2 * needs.in_flight:
         return (
             f"KV cache: {option.requests} requests of {typical:,} tokens, {needs.in_flight} asked"
         )
-    if full < 2:
+    if made.pool.bytes_per_block and full < 2:
         return f"KV cache: {full} requests of {made.context:,} tokens"
-    what = "nothing" if option.offer.provider == "own" else "price"
+    what = "nothing" if option.free else "price"
     return f"{what}: {Bytes(spare).human()} of each device are to spare"
 
 
@@ -157,16 +154,24 @@ def unpriced(offer: Offer, needs: Needs) -> str:
     return ""
 
 
-def why_first(options: Sequence[FleetOption], needs: Needs) -> str:
-    """Why the first option is first."""
+def why_first(options: Sequence[FleetOption], needs: Needs, *, dear: bool = False) -> str:
+    """Why the first option is first.
+
+    Args:
+        options: The best first.
+        needs: What is asked.
+        dear: Whether something holds it at a price above the budget.
+    """
     if not options:
+        if dear and needs.budget is not None:
+            return f"what holds it as asked costs more than {needs.budget:,.2f} USD/h"
         return "nothing that was weighed holds it as asked"
     first = options[0]
     if first.price is None:
         return "it fits, and nothing that fits has a sourced price"
     if first.accelerator.vendor != "nvidia":
         return "it fits, and nothing that llmops[gpu] runs on does"
-    if first.offer.provider == "own":
+    if first.free:
         return "it fits on machines of your own, which cost nothing by the hour"
     kind = "spot" if needs.spot else "on-demand"
     if len(options) == 1:
@@ -182,7 +187,10 @@ def why_later(option: FleetOption, first: FleetOption) -> str:
         return "its price is not in the catalogue"
     assert first.price is not None, "options without a price come last"  # noqa: S101
     if first.price and option.price > first.price:
-        return f"costs {option.price / first.price:.2f} times as much"
+        times = f"{option.price / first.price:.2f}"
+        if times == "1.00":
+            return f"costs {option.price - first.price:.2g} USD/h more"
+        return f"costs {times} times as much"
     if option.price > first.price:
         return "costs money, and your own machines do not"
     used, least = option.machines * option.offer.count, first.machines * first.offer.count

@@ -15,13 +15,14 @@ from llmops.planning.fleet.budget import Budget, batches, budget
 from llmops.planning.fleet.layouts import Site, judge, legal
 from llmops.planning.fleet.model import FleetOption, FleetPlan, Rejection
 from llmops.planning.fleet.needs import Needs
+from llmops.planning.fleet.network import domain, joined
 from llmops.planning.fleet.reasons import (
     cannot_run,
+    clamped,
     no_layout,
     notes,
+    other_batch,
     runs_as,
-    smaller_batch,
-    spans,
     unpriced,
     why_first,
 )
@@ -29,7 +30,7 @@ from llmops.planning.memory import BatchDefaults
 from llmops.planning.parallel import Parallel
 from llmops.planning.subject import Subject
 
-_Key = tuple[str, int, Parallel, BatchDefaults | None]
+_Key = tuple[str, int, Parallel, BatchDefaults]
 """What a budget depends on: accelerator, its memory, layout and batch."""
 
 
@@ -40,9 +41,7 @@ class _Search:
     catalogue: Catalogue
     legal: dict[Site, tuple[Parallel, ...]] = field(default_factory=dict)
     """Legal layouts of a site, the simplest first."""
-    budgets: dict[tuple[str, int, Parallel, BatchDefaults | None], Budget] = field(
-        default_factory=dict
-    )
+    budgets: dict[_Key, Budget] = field(default_factory=dict)
 
     def offers(self) -> Iterator[FleetOption | Rejection]:
         for offer in self.catalogue.offers:
@@ -60,13 +59,16 @@ class _Search:
 
     def _weigh(self, offer: Offer, accelerator: Accelerator) -> FleetOption | Rejection:
         memory = accelerator.planned()
+        if accelerator.kind == "cpu":
+            return Rejection(offer, f"{accelerator.name} is a processor: with a spec, llmops plan"
+                             " on such a machine plans for it")  # fmt: skip
         if why := cannot_run(self.subject, accelerator):
             return Rejection(offer, why)
         if memory is None:
             return Rejection(offer, f"the memory of {accelerator.name} is not in the catalogue")
         sites = [
             Site(offer.count, machines, domain(offer))
-            for machines in range(1, self._most_machines(offer) + 1)
+            for machines in range(1, most_machines(offer, self.needs) + 1)
         ]
         for site in sites:
             fitting = self._fitting(accelerator, memory, site)
@@ -79,7 +81,10 @@ class _Search:
             return self._option(offer, accelerator, *taken)
         known = (parallel for site in sites for parallel in self._legal(site))
         lightest = min(known, key=self.subject.weights, default=None)
-        closest = self._budget(accelerator, memory, lightest) if lightest else None
+        closest = None
+        if lightest is not None:
+            smallest = batches(accelerator, memory, self.needs, lightest.data)[-1]
+            closest = self._budget(accelerator, memory, lightest, smallest)
         return Rejection(offer, self._why_none(offer, accelerator, closest), closest)
 
     def _fitting(
@@ -90,9 +95,9 @@ class _Search:
         for parallel in self._legal(site):
             if self.subject.weights(parallel) >= usable:
                 continue
-            for batch in batches(accelerator, memory, self.needs):
+            for batch in batches(accelerator, memory, self.needs, parallel.data):
                 made = self._budget(accelerator, memory, parallel, batch)
-                if self._fits(made, parallel):
+                if fits(made, parallel, self.needs):
                     yield parallel, made
                     break
 
@@ -103,21 +108,14 @@ class _Search:
             return -(-replicas // per_machine)
         return replicas * -(-parallel.devices // offer.count)
 
-    def _most_machines(self, offer: Offer) -> int:
-        """Machines that a replica may be spread over: as many as there are for each of them, and
-        one without a network that is known to be fast."""
-        most = self.needs.machines if spans(offer) else 1
-        if offer.machines is None:
-            return most
-        return max(1, min(most, offer.machines // self.needs.replicas))
-
     def _why_none(self, offer: Offer, accelerator: Accelerator, closest: Budget | None) -> str:
-        asked, most = self.needs.parallel, self._most_machines(offer)
+        asked, most = self.needs.parallel, most_machines(offer, self.needs)
         if asked is not None and closest is None:
             site = Site(offer.count, most, domain(offer))
             return judge(self.subject.cuts, asked, site).reason
         why = no_layout(closest, accelerator, self.needs)
-        return why if spans(offer) else f"{why}; and no fast network joins such machines"
+        alone = joined(offer) == 1
+        return f"{why}; and no fast network is known to join such machines" if alone else why
 
     def _legal(self, site: Site) -> tuple[Parallel, ...]:
         if site not in self.legal:
@@ -139,17 +137,13 @@ class _Search:
         accelerator: Accelerator,
         memory: int,
         parallel: Parallel,
-        batch: BatchDefaults | None = None,
+        batch: BatchDefaults,
     ) -> Budget:
         key = (accelerator.name, memory, parallel, batch)
         if key not in self.budgets:
             made = budget(self.subject, parallel, accelerator, memory, self.needs, batch)
             self.budgets[key] = made
         return self.budgets[key]
-
-    def _fits(self, made: Budget, parallel: Parallel) -> bool:
-        wanted = -(-self.needs.in_flight // parallel.data)
-        return made.pool.least <= made.room and requests(made, self.needs) >= wanted
 
     def _option(
         self, offer: Offer, accelerator: Accelerator, parallel: Parallel, made: Budget
@@ -162,9 +156,8 @@ class _Search:
         if price is None and (why := unpriced(offer, self.needs)):
             return Rejection(offer, why)
         if price is not None and self.needs.budget is not None and price > self.needs.budget:
-            return Rejection(
-                offer, f"{price:,.2f} USD/h is above the budget of {self.needs.budget:,.2f}"
-            )
+            why = f"{price:,.2f} USD/h is above the budget of {self.needs.budget:,.2f}"
+            return Rejection(offer, why, price=price)
         return FleetOption(
             offer=offer,
             accelerator=accelerator,
@@ -179,9 +172,11 @@ class _Search:
             idle=machines * offer.count - replicas * parallel.devices,
             notes=(
                 *notes(self.subject, offer, accelerator, parallel, self.needs),
-                *smaller_batch(made, accelerator, self.needs),
+                *other_batch(made, accelerator, self.needs,
+                             -(-self.needs.in_flight // parallel.data)),
+                *clamped(made, self.needs),
             ),
-        )
+        )  # fmt: skip
 
 
 def search(subject: Subject, needs: Needs, catalogue: Catalogue) -> FleetPlan:
@@ -189,7 +184,23 @@ def search(subject: Subject, needs: Needs, catalogue: Catalogue) -> FleetPlan:
     found = list(_Search(subject, needs, catalogue).offers())
     options = sorted((o for o in found if isinstance(o, FleetOption)), key=_rank)
     rejections = tuple(r for r in found if isinstance(r, Rejection))
-    return FleetPlan(needs, tuple(options), rejections, why_first(options, needs))
+    dear = any(one.price is not None for one in rejections)
+    return FleetPlan(needs, tuple(options), rejections, why_first(options, needs, dear=dear))
+
+
+def most_machines(offer: Offer, needs: Needs) -> int:
+    """Machines that a replica may be spread over: as many as there are for each of them, and one
+    without a rack or a network that is known to be fast."""
+    most = min(needs.machines, joined(offer) or needs.machines)
+    if offer.machines is None:
+        return most
+    return max(1, min(most, offer.machines // needs.replicas))
+
+
+def fits(made: Budget, parallel: Parallel, needs: Needs) -> bool:
+    """Whether a device's budget holds what is asked of it."""
+    wanted = -(-needs.in_flight // parallel.data)
+    return made.pool.least <= made.room and requests(made, needs) >= wanted
 
 
 def requests(made: Budget, needs: Needs) -> int:
@@ -201,7 +212,7 @@ def requests(made: Budget, needs: Needs) -> int:
 
 def cheapest(offer: Offer, machines: int, needs: Needs) -> tuple[str, float | None]:
     """The cheapest region, and what the machines cost there by the hour."""
-    if offer.provider == "own":
+    if offer.provider == "own" and not offer.prices:
         return "", 0.0
     priced = []
     for price in offer.prices:
@@ -209,16 +220,11 @@ def cheapest(offer: Offer, machines: int, needs: Needs) -> tuple[str, float | No
             continue
         hourly = price.spot if needs.spot else price.on_demand
         if hourly is not None:
-            priced.append((hourly * machines, price.region))
+            priced.append((round(hourly * machines, 6), price.region))
     if not priced:
         return "", None
     least, region = min(priced)
     return region, least
-
-
-def domain(offer: Offer) -> int:
-    """Devices of one fast domain: of a machine, or of the rack where the offer says so."""
-    return max(1, offer.link.domain if offer.link is not None else offer.count)
 
 
 def _effort(parallel: Parallel) -> tuple[int, ...]:

@@ -316,15 +316,22 @@ def loading(profile: Profile, parallel: Parallel, element: int) -> Figure:
     memories = [memory for layer in _kinds(profile) for memory in layer.memory]
     widths = [m.rope for m in memories if isinstance(m, Latent)]
     widths += [m.key for m in memories if isinstance(m, Keys)]
-    tables = profile.max_positions * max(widths, default=0) * element
+    tables = profile.max_positions * max(widths, default=0) * element if _rotary(profile) else 0
     copies = 0
     for start, end in stages(len(profile.layers), parallel.pipeline):
         inside = (w for layer in profile.layers[start:end] for w in layer.weights)
         ups = (w for w in inside if "kv_b_proj" in w.name)
         copies = max(copies, sum(share(w.cut, w.elements * element, parallel) for w in ups))
-    how = f"{Bytes(tables).human()} of rotary tables"
+    how = f"{Bytes(tables).human()} of rotary tables" if tables else "no rotary tables"
     how += f" + {Bytes(copies).human()} of copies for latent attention" if copies else ""
     return Figure(tables + copies, how)
+
+
+def _rotary(profile: Profile) -> bool:
+    """Whether positions are told by rotary tables: not where there are weights for them."""
+    names = [weight.name for weight in profile.before]
+    names += [weight.name for layer in _kinds(profile) for weight in layer.weights]
+    return not any("position" in name or "wpe" in name or "relative" in name for name in names)
 
 
 def _layers_phase(

@@ -69,6 +69,7 @@ def _found(plan: FleetPlan) -> tuple[dict[str, str], dict[str, object]]:
         "layout": str(first.parallel),
         "machines": first.machines,
         "context": first.budget.context,
+        "price": first.price,
     }
     return words, values
 

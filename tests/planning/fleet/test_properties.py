@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmops.catalog import Accelerator, Catalogue, Offer
-from llmops.planning.fleet import Needs, Subject, search
-from llmops.planning.fleet.budget import budget
+from llmops.planning.fleet import Needs, Subject, every_layout, search
+from llmops.planning.fleet.budget import batches, budget
 from llmops.planning.fleet.layouts import Site, judge
-from llmops.planning.fleet.reasons import spans
-from llmops.planning.fleet.search import domain, requests
+from llmops.planning.fleet.network import domain, joined
+from llmops.planning.fleet.search import requests
 from llmops.planning.parallel import Parallel
 from tests.planning.fleet import worlds
 
@@ -69,7 +69,7 @@ def _naive(subject: Subject, needs: Needs, catalogue: Catalogue) -> float | None
 
 def _prices(subject: Subject, needs: Needs, offer: Offer, accelerator: Accelerator) -> list[float]:
     each = [price.on_demand for price in offer.prices if price.on_demand is not None]
-    most = MOST if spans(offer) else 1
+    most = joined(offer) or MOST
     found = []
     for machines in range(1, most + 1):
         site = Site(offer.count, machines, domain(offer))
@@ -79,11 +79,18 @@ def _prices(subject: Subject, needs: Needs, offer: Offer, accelerator: Accelerat
                 continue
             if parallel.devices > offer.count and parallel.devices % offer.count:
                 continue  # nobody rents a part of a machine
-            made = budget(subject, parallel, accelerator, accelerator.planned() or 0, needs)
-            wanted = -(-needs.in_flight // parallel.data)
-            if made.pool.least <= made.room and requests(made, needs) >= wanted:
+            if _holds(subject, parallel, accelerator, needs):
                 found += [price * _machines(needs, offer, parallel) for price in each]
     return found
+
+
+def _holds(subject: Subject, parallel: Parallel, accelerator: Accelerator, needs: Needs) -> bool:
+    memory, wanted = accelerator.planned() or 0, -(-needs.in_flight // parallel.data)
+    for batch in batches(accelerator, memory, needs, parallel.data):
+        made = budget(subject, parallel, accelerator, memory, needs, batch)
+        if made.pool.least <= made.room and requests(made, needs) >= wanted:
+            return True
+    return False
 
 
 def _machines(needs: Needs, offer: Offer, parallel: Parallel) -> int:
@@ -168,6 +175,44 @@ def test_more_memory_never_makes_a_fit_impossible(
         one.offer.name for one in search(subject, needs, worlds.larger(catalogue, times)).options
     }
     assert fits <= more, f"{fits - more} fit with less memory on each device"
+
+
+@settings(max_examples=60)
+@given(models, st.integers(1, 400), st.integers(1, 8), st.sampled_from([70, 160]), st.booleans())
+def test_a_device_on_which_the_engine_takes_larger_batches_holds_no_less(
+    name: str, in_flight: int, count: int, gib: int, fast: bool
+) -> None:
+    """The engine's own batch grows at 70 and at 160 GiB: no model stops to fit there."""
+    offers = [worlds.machine("device", count, 1.0, fast=fast)]
+    needs = Needs(in_flight=in_flight, machines=MOST)
+    fitted = [
+        bool(search(worlds.subject(name), needs, worlds.shop([one], offers)).options)
+        for one in (worlds.device("device", gib - 1 / 1024), worlds.device("device", gib))
+    ]
+    assert fitted != [True, False]
+
+
+@settings(max_examples=40)
+@given(models, wishes, shops())
+def test_the_list_of_layouts_says_what_the_search_says(
+    name: str, needs: Needs, catalogue: Catalogue
+) -> None:
+    """Not of prices, nor of how many machines there are for further replicas."""
+    subject = worlds.subject(name)
+    one = replace(needs, replicas=1, budget=None)
+    chosen = {option.offer.name: option for option in search(subject, one, catalogue).options}
+    for offer in catalogue.offers:
+        accelerator = catalogue.accelerators[offer.accelerator]
+        listed = every_layout(subject, one, offer, accelerator)
+        option = chosen.get(offer.name)
+        assert any(layout.fits for layout in listed) is (option is not None), offer.name
+        if option is None:
+            continue
+        (same,) = [layout for layout in listed if layout.parallel == option.parallel]
+        assert same.fits
+        assert same.budget == option.budget
+        assert same.requests == option.requests
+        assert not same.told or same.told in option.notes
 
 
 @settings(max_examples=30)

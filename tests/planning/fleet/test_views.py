@@ -14,10 +14,13 @@ from llmops.planning.fleet import (
     FleetPlan,
     Needs,
     Subject,
+    binding,
     changes,
     compare,
+    document,
     every_layout,
     fleet_bars,
+    memory_lines,
     nearest_miss,
     of_fleet,
     place,
@@ -27,6 +30,7 @@ from llmops.planning.fleet import (
     spare_machines,
     spare_replicas,
     svg,
+    why_later,
 )
 from llmops.planning.parallel import Parallel
 from tests.planning.fleet import worlds
@@ -85,6 +89,88 @@ def test_a_tensor_parallel_group_never_leaves_its_fast_domain() -> None:
             for rank in place(option):
                 groups.setdefault((rank.replica, rank.pipeline, rank.data), set()).add(rank.machine)
             assert all(len(machines) == 1 for machines in groups.values()), option.offer.name
+
+
+def test_ranks_of_one_rack_share_an_island_however_many_machines_they_lie_on() -> None:
+    subject, catalogue = worlds.subject("llama-3.1-405b"), worlds.catalogue("nvl72")
+    (option,) = search(subject, Needs(), catalogue).options
+    ranks = place(option)
+    assert {rank.machine for rank in ranks} == {0, 1}
+    assert {rank.island for rank in ranks} == {0}
+    assert placement_words(option) == ("ranks 0-7 on machines 1 to 2, all devices of each",)
+    (several,) = search(subject, Needs(replicas=3, parallel=Parallel(16)), catalogue).options
+    assert {rank.island for rank in place(several)} == {0}
+    small = worlds.subject("llama-3.1-8b")
+    (many,) = search(small, Needs(replicas=72), catalogue).options
+    assert {rank.machine for rank in place(many)} == set(range(18))
+    assert {rank.island for rank in place(many)} == {0}
+
+
+def test_machines_without_a_common_rack_have_islands_of_their_own() -> None:
+    _, plan = _own("deepseek-v3")
+    ranks = place(plan.options[0])
+    assert {(rank.machine, rank.island) for rank in ranks} == {(0, 0), (1, 1)}
+    (pcie,) = search(
+        worlds.subject("llama-3.1-8b"), Needs(parallel=Parallel(2), replicas=2),
+        worlds.shop([worlds.device("card", 40, domain=1)], [worlds.machine("card", 4, 1.0)]),
+    ).options  # fmt: skip
+    assert [rank.island for rank in place(pcie)] == [0, 1, 2, 3], "nothing joins these"
+
+
+def test_layouts_over_several_machines_are_listed_where_one_is_too_small() -> None:
+    catalogue = worlds.catalogue("four-of-eight-h100")
+    offer = catalogue.offers[0]
+    accelerator = catalogue.accelerators[offer.accelerator]
+    found = every_layout(worlds.subject("deepseek-v3"), Needs(), offer, accelerator)
+    assert {one.machines for one in found if one.fits} == {2}
+    alone = every_layout(worlds.subject("deepseek-v3"), Needs(), offer, accelerator, machines=1)
+    assert {one.machines for one in alone} == {1}
+    assert not any(one.fits for one in alone)
+
+
+def test_what_is_too_dear_is_the_nearest_miss_and_the_cheapest_of_it() -> None:
+    subject = worlds.subject("llama-3.1-8b")
+    plan = search(subject, Needs(budget=0.01), worlds.catalogue("clouds"))
+    free = search(subject, Needs(), worlds.catalogue("clouds"))
+    assert plan.why == "what holds it as asked costs more than 0.01 USD/h"
+    miss = nearest_miss(plan)
+    assert miss is not None
+    assert miss.offer == free.options[0].offer
+    assert "is above the budget of 0.01" in miss.reason
+
+
+def test_prices_that_look_the_same_are_told_apart() -> None:
+    devices = [worlds.device("card", 80)]
+    offers = [worlds.machine("card", 1, 33.1440, name="a"),
+              worlds.machine("card", 1, 33.1444, name="b")]  # fmt: skip
+    plan = search(worlds.subject("llama-3.1-8b"), Needs(), worlds.shop(devices, offers))
+    first, second = plan.options
+    assert why_later(second, first) == "costs 0.0004 USD/h more"
+
+
+def test_a_wide_group_over_a_narrow_link_is_told_of() -> None:
+    shop = worlds.shop([worlds.device("bridged", 30, domain=2)], [worlds.machine("bridged", 8, 1)])
+    (option,) = search(
+        worlds.subject("llama-3.1-8b"), Needs(parallel=Parallel(4)), shop
+    ).options  # fmt: skip
+    assert "tensor 4 is wider than the 2 devices that nvlink joins" in option.notes
+
+
+def test_machines_of_ones_own_with_a_price_have_none_to_spare_for_nothing() -> None:
+    subject, catalogue = worlds.subject("llama-3.1-8b"), worlds.catalogue("priced-own")
+    (option,) = search(subject, Needs(), catalogue).options
+    assert (spare_machines(option), spare_replicas(option)) == (0, 0)
+    made = document(search(subject, Needs(), catalogue), subject)
+    assert made["options"][0]["price"]["reason"].startswith("1 x 0.2 USD/h on demand in cellar")
+
+
+def test_a_model_without_a_cache_is_bound_by_none() -> None:
+    subject = worlds.subject("bge-m3")
+    plan = search(subject, Needs(), worlds.catalogue("four-of-eight-h100"))
+    (option,) = plan.options
+    assert binding(option, plan.needs).startswith("nothing: ")
+    labels = {line.name: line.label for line in memory_lines(subject, option, plan.needs)}
+    assert labels["kv_cache"] == "spare"
 
 
 def test_every_layout_is_listed_with_a_reason_or_room() -> None:
