@@ -238,6 +238,9 @@ def _notes(deployment: Deployment, facts: Facts, size: Size) -> tuple[str, ...]:
     if doubled(deployment, size.shape, facts.machine.cores):
         notes.append(f"more threads compute than the {facts.machine.cores} cores of this machine:"
                      " they take turns, and answers are slower")  # fmt: skip
+    if size.shape.device == "cpu" and deployment.engine.args.get("enforce_eager") is False:
+        notes.append("engine.args.enforce_eager is false, and the CPU engine runs eagerly all the"
+                     " same: it compiles nothing")  # fmt: skip
     if size.shape.device == "gpu" and hardware(deployment).memory != "auto":
         notes.append("hardware.memory bounds what a replica takes on a CPU; on a GPU it has the"
                      " device for itself")  # fmt: skip
