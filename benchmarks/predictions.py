@@ -79,17 +79,22 @@ def predict(case: Case, in_flight: int) -> Predicted:
 
 
 def measure(cases: Sequence[Case]) -> list[Reported]:
-    """What the real engine says of each, in one process of its own."""
+    """What the real engine says of each, in one process of its own.
+
+    Raises:
+        RuntimeError: When it cannot be started, with the end of what it says.
+    """
     made = subprocess.run(
         [sys.executable, "-m", "benchmarks.yardstick"],
         input=json.dumps([asdict(case) for case in cases]),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        capture_output=True,
         text=True,
         cwd=ROOT,
         env={**os.environ, **GIVE_BACK},
-        check=True,
+        check=False,
     )
+    if made.returncode:
+        raise RuntimeError(f"the engine could not be measured: {made.stderr[-4000:]}")
     answers = (json.loads(line) for line in made.stdout.splitlines())
     return [Reported(**{**answer, "weights": tuple(answer["weights"])}) for answer in answers]
 
