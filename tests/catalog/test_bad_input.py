@@ -28,10 +28,10 @@ def test_a_wrong_file_is_refused_with_everything_that_is_wrong(case: Path, tmp_p
     document = yaml.safe_load(case.read_text(encoding="utf-8"))
     file = tmp_path / "catalog.yaml"
     file.write_text(document["text"])
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(SpecError) as caught:
         load_catalogue([file])
-    assert time.monotonic() - began < SECONDS
+    assert time.process_time() - began < SECONDS
     told = [
         {"line": p.line, "column": p.column, "path": p.path, "message": p.message, "hint": p.hint}
         for p in caught.value.problems

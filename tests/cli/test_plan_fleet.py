@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -266,8 +267,15 @@ def test_a_figure_is_explained_down_to_its_sources(plan: Plan) -> None:
     assert sum(part["value"] for part in data["parts"]) == data["value"]
 
 
+def _here() -> str:
+    """The demo's spec on a port that nobody listens on: a service may be up on the usual one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"{DEMO}target:\n  port: {probe.getsockname()[1]}\n"
+
+
 def test_figures_of_the_plan_for_this_machine_are_explained_too(plan: Plan, folder: Path) -> None:
-    (folder / "llmops.yaml").write_text(DEMO)
+    (folder / "llmops.yaml").write_text(_here())
     local = plan("-o", "json").data()
     for name, section in (("weights", "memory"), ("parameters", "model"),
                           ("per_device_bytes", "memory"), ("kv_bytes_per_token", "model"),
@@ -281,8 +289,8 @@ def test_figures_of_the_plan_for_this_machine_are_explained_too(plan: Plan, fold
 
 
 def test_a_plan_is_compared_with_another_specs(plan: Plan, folder: Path) -> None:
-    (folder / "llmops.yaml").write_text(DEMO)
-    (folder / "other.yaml").write_text(DEMO.replace("}", ", context: 2048}"))
+    (folder / "llmops.yaml").write_text(_here())
+    (folder / "other.yaml").write_text(_here().replace("}", ", context: 2048}"))
     out = plan("--on", "catalog", "--compare", "other.yaml").out
     assert out.splitlines()[0].split() == ["FIGURE", "THIS", "other.yaml", "DIFFERENCE"]
     assert "context" in out
@@ -300,7 +308,7 @@ def test_a_picture_is_drawn_beside_the_plan(plan: Plan, folder: Path) -> None:
     done = plan("--model", "llama-3.1-70b", "--plot", "plan.svg")
     assert done.code == 0
     assert (folder / "plan.svg").read_text().startswith("<svg ")
-    (folder / "llmops.yaml").write_text(DEMO)
+    (folder / "llmops.yaml").write_text(_here())
     assert plan("--plot", "here.svg").code == 0
     assert "demo" in (folder / "here.svg").read_text()
 

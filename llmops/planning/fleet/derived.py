@@ -178,13 +178,10 @@ def loading(case: Case) -> Derivation:
 
 def room(case: Case) -> Derivation:
     """What is left for the KV cache on a device."""
-    made = case.option.budget
     parts = [device(case), less("reserve", brief(reserve(case), 0)),
              less("weights", brief(weights(case)))]  # fmt: skip
     parts += [less(one.name, one) for one in _buffers(case)]
-    found = total("room", parts, "what a device has, less all that is taken before the KV cache")
-    assert found.value == made.room, "the lines of a budget add up"  # noqa: S101
-    return found
+    return total("room", parts, "what a device has, less all that is taken before the KV cache")
 
 
 def _buffers(case: Case) -> list[Derivation]:

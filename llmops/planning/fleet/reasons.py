@@ -185,13 +185,13 @@ def why_later(option: FleetOption, first: FleetOption) -> str:
         return "needs another build of the engine"
     if option.price is None:
         return "its price is not in the catalogue"
-    assert first.price is not None, "options without a price come last"  # noqa: S101
-    if first.price and option.price > first.price:
-        times = f"{option.price / first.price:.2f}"
+    least_price = first.price or 0.0  # those without a price come last
+    if least_price and option.price > least_price:
+        times = f"{option.price / least_price:.2f}"
         if times == "1.00":
-            return f"costs {option.price - first.price:.2g} USD/h more"
+            return f"costs {option.price - least_price:.2g} USD/h more"
         return f"costs {times} times as much"
-    if option.price > first.price:
+    if option.price > least_price:
         return "costs money, and your own machines do not"
     used, least = option.machines * option.offer.count, first.machines * first.offer.count
     if used > least:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hypothesis import strategies as st
 
 from llmops.planning import architecture
 from llmops.planning.architecture import Profile
@@ -29,3 +30,11 @@ CASES = {path.stem: _case(path) for path in sorted(FILES.glob("*.yaml"))}
 def profile(name: str) -> Profile:
     """The profile of a case, as `architecture.read` gives it to anybody."""
     return architecture.read(CASES[name]["config"])
+
+
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, 2**40), st.floats(), st.text(max_size=8),
+    st.lists(st.integers(-1, 99), max_size=3), st.lists(st.text(max_size=8), max_size=3),
+    st.dictionaries(st.text(max_size=4), st.integers(), max_size=2),
+)  # fmt: skip
+"""What a stranger's configuration may hold where a figure is due."""

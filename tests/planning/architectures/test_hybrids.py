@@ -25,7 +25,7 @@ from llmops.planning.architecture import (
 )
 from llmops.planning.architecture.fields import Fields
 from llmops.planning.refusal import Refusal
-from tests.planning.architectures.cases import CASES
+from tests.planning.architectures.cases import CASES, ODD
 
 READERS: dict[str, Callable[[Fields], Profile]] = {
     kind: reader
@@ -273,14 +273,7 @@ def test_what_does_not_go_together_is_refused_by_its_name(
     assert refused.value.message.isprintable()
 
 
-ODD = st.one_of(
-    st.none(), st.booleans(), st.integers(-2, 2**40), st.floats(), st.text(max_size=8),
-    st.lists(st.integers(-1, 99), max_size=3), st.lists(st.text(max_size=8), max_size=3),
-    st.dictionaries(st.text(max_size=4), st.integers(), max_size=2),
-)  # fmt: skip
-
-
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_strangers_file_ends_in_a_profile_or_a_refusal(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(PUBLISHED)))

@@ -243,11 +243,11 @@ def test_a_strangers_configuration_ends_in_a_profile_or_a_refusal(name: str) -> 
     config = _published(name)
     read = READERS[config["model_type"]]
     for what, wrecked in _wrecked(config):
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             assert read(Fields(wrecked)).parameters > 0
         except Refusal:
             pass
         except Exception as error:  # noqa: BLE001 - any other is the finding
             pytest.fail(f"{name}: {what} ended in {error!r}")
-        assert time.perf_counter() - began < 1, f"{name}: {what} took too long"
+        assert time.process_time() - began < 1, f"{name}: {what} took too long"

@@ -377,9 +377,9 @@ def test_a_hundred_thousand_tensors_are_read_in_a_moment() -> None:
         for expert in range(512)
         for part in ("w1", "w2", "w3")
     ]
-    began = time.perf_counter()
+    began = time.process_time()
     found = from_headers(_fields(num_hidden_layers=64), tensors)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert found.experts == 512
     assert found.parameters == known.parameters + 64 * 512 * 3 * 256 * 64
 
