@@ -22,11 +22,12 @@ endef
 export NEXT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-core test-engines check bench lock clean
+.PHONY: help setup demo test test-core test-engines test-vllm test-kubernetes engines
+.PHONY: check bench lock clean
 .PHONY: check-format check-lint check-types check-imports check-house check-generated
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## Make .venv with llmops and the engines of this machine
 $(READY): requirements/local.txt requirements/uv.txt requirements/install.sh pyproject.toml
@@ -44,10 +45,18 @@ test: $(READY) ## All tests but the heavier tier; starts a real Ray and vLLM
 	@$(PYTEST)
 
 test-core: $(READY) ## The tests that start no engine: seconds
-	@$(PYTEST) -m "not engines and not e2e"
+	@$(PYTEST) -m "not engines and not e2e and not kubernetes"
 
-test-engines: $(READY) ## The heavier tier: kills, races, the real demo model
+test-engines: test-vllm test-kubernetes ## The heavier tier: real engines, a real API server
+
+test-vllm: $(READY) ## Of it: kills, races, the real demo model
 	@$(PYTEST) -m engines
+
+test-kubernetes: engines ## Of it: on a real API server, in a network that nothing leaves
+	@$(BIN)/python -m tests.kubernetes.namespace -- $(PYTEST) -m kubernetes tests/kubernetes
+
+engines: $(READY) ## Find or build Kubernetes for the tests (once, 7 min of two cores, 6 GB)
+	@$(BIN)/python -m tests.engines.programs
 
 check: check-format check-lint check-types check-imports check-generated check-house ## Format, lint, types, import contract, doors, pages, examples
 
@@ -66,7 +75,7 @@ check-imports: $(READY)
 check-generated: $(READY)
 	@$(BIN)/python -m llmops.spec.generate --check
 	@$(BIN)/python -m cli.reference --check
-	@$(BIN)/python -m serving.local.versions --check
+	@$(BIN)/python -m serving.versions --check
 
 check-house: $(READY)
 	@$(PYTEST) --durations=0 --durations-min=5 tests/house
@@ -78,8 +87,10 @@ bench: $(READY) ## Measure start, throughput and latency beside bare vLLM
 	@$(BIN)/python -m benchmarks.throughput
 
 lock: ## Choose versions anew within pyproject.toml's bounds (needs uv)
-	@$(LOCK) --upgrade --extra local --extra s3 --group dev pyproject.toml -o requirements/local.txt
-	@$(BIN)/python -m serving.local.versions
+	@$(LOCK) --upgrade --extra local --extra kubernetes --extra s3 --group dev pyproject.toml -o requirements/local.txt
+	@for f in cpu:local gpu:gpu; do to=clusters/image/locks/$${f%%:*}.txt; cp requirements/local.txt $$to; \
+	  $(LOCK) --extra $${f##*:} --extra s3 --extra gcs pyproject.toml -o $$to || exit 1; done
+	@$(BIN)/python -m serving.versions
 
 clean: ## Remove .venv, caches and build outputs (destroy your services first)
 	rm -rf .venv .cache build dist .hypothesis

@@ -19,9 +19,11 @@ from cli import (
     chat,
     deploy,
     destroy,
+    diff,
     doctor,
     explain,
     history,
+    image,
     init,
     keys,
     logs,
@@ -50,9 +52,10 @@ app = typer.Typer(
 )
 for verb in (init, validate, explain, plan, recommend, render, deploy, status, logs, chat, bench):
     app.command(verb.NAME)(verb.command)
-for verb in (history, rollback, destroy, doctor):
+for verb in (history, diff, rollback, destroy, doctor):
     app.command(verb.NAME)(verb.command)
 app.add_typer(keys.group, name="keys")
+app.add_typer(image.group, name="image")
 app.add_typer(catalog.group, name="catalog")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Service
+from cli.options import Context, Namespace, Service
 
 if TYPE_CHECKING:
     from serving.client import Chat
@@ -31,13 +31,14 @@ def command(
     temperature: Annotated[
         float | None, typer.Option("--temperature", min=0.0, max=2.0, help="0 is the surest.")
     ] = None,
+    context: Context = None,
+    namespace: Namespace = None,
 ) -> None:
     """Ask a service and stream its answer. An empty line or Ctrl-D ends a conversation."""
-    from cli.places import open_target
-    from serving.client import Chat, Endpoint
+    from cli.places import service_target
+    from serving.client import Chat
 
-    target = open_target()
-    endpoint = Endpoint(target.url(name), target.operator_key(name), name)
+    endpoint = service_target(name, context, namespace).endpoint(name)
     chat = Chat(endpoint, system=system or "", max_tokens=max_tokens, temperature=temperature)
     if prompt is None and not sys.stdin.isatty():
         prompt = sys.stdin.read().strip()

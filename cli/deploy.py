@@ -21,7 +21,7 @@ def command(file: Files = None, yes: Yes = False, output: Output = Format.TEXT) 
     the new one fails (exit 4). Killed at any point, the same command goes on from there.
     """
     from cli.output import Drawer, ask, draw, may_ask, print_data
-    from cli.places import open_target
+    from cli.places import place_of, remember, target_of
     from cli.specs import placed, read_spec
     from llmops import workflow
 
@@ -31,11 +31,14 @@ def command(file: Files = None, yes: Yes = False, output: Output = Format.TEXT) 
 
     def confirm(_: Planned) -> bool:
         drawer.still()
-        return yes or ask("Deploy this?")
+        agreed = yes or ask("Deploy this?")
+        if agreed:
+            remember(loaded.deployment.name, place_of(loaded.deployment))
+        return agreed
 
     made: dict[str, str] = {}
     with placed(loaded):
-        flow = workflow.deploy(open_target(), loaded.deployment, confirm=confirm)
+        flow = workflow.deploy(target_of(loaded.deployment), loaded.deployment, confirm=confirm)
         finished = draw(_watched(flow, made) if output is not Format.TEXT else flow, drawer)
     if output is not Format.TEXT:
         print_data(_document(finished, made), output)

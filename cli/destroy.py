@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from cli.options import Service, Yes
+from cli.options import Context, Namespace, Service, Yes
 
 NAME = "destroy"
 
 
-def command(name: Service, yes: Yes = False) -> None:
+def command(
+    name: Service, yes: Yes = False, context: Context = None, namespace: Namespace = None
+) -> None:
     """Drain and remove a service, its keys, and a runtime that nobody else uses."""
     from cli.output import Drawer, ask, draw, may_ask
-    from cli.places import open_target
+    from cli.places import service_target
     from llmops import workflow
     from llmops.errors import RefusedError
 
     may_ask(yes)
-    target = open_target()
+    target = service_target(name, context, namespace)
     target.history(name)
     if not yes and not ask(f"Remove {name}, its releases and its keys?"):
         raise RefusedError("nothing was changed")

@@ -52,5 +52,6 @@ def _print_whole(doc: FieldDoc) -> None:
 
     default = "required" if doc.required else f"default {doc.default}" if doc.default else ""
     kind = "section" if doc.section else doc.type
-    typer.echo(f"{doc.path}: {kind}{f', {default}' if default else ''}")
+    only = f" (for kind: {doc.only})" if doc.only else ""
+    typer.echo(f"{doc.path}: {kind}{f', {default}' if default else ''}{only}")
     typer.echo(textwrap.fill(doc.doc, 92, initial_indent="    ", subsequent_indent="    "))

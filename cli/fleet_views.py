@@ -172,10 +172,10 @@ def live_figures(asked: Asked) -> dict[str, fleet.Cell]:
     Raises:
         InputError: When there is none.
     """
-    from cli.places import open_target
+    from cli.places import service_target
 
     name = asked.spec.deployment.name if asked.spec else ""
-    live = open_target().store.read(name)[0].live
+    live = service_target(name, None, None).store.read(name)[0].live
     if live is None:
         raise InputError(
             f"{name} has no live release to compare with", hint=f"llmops status {name}"

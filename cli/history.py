@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import time
 
-from cli.options import Format, Output, Service
+from cli.options import Context, Format, Namespace, Output, Service
 
 NAME = "history"
 
 
-def command(name: Service, output: Output = Format.TEXT) -> None:
+def command(
+    name: Service,
+    context: Context = None,
+    namespace: Namespace = None,
+    output: Output = Format.TEXT,
+) -> None:
     """List the releases of a service: what, when, how far, and why not."""
     from cli.output import print_data, print_table
-    from cli.places import open_target
+    from cli.places import service_target
     from llmops.releases import release_document
 
-    releases = open_target().history(name)
+    releases = service_target(name, context, namespace).history(name)
     if output is not Format.TEXT:
         document = {"name": name, "releases": [release_document(r) for r in releases]}
         print_data(document, output)

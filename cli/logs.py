@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Service
+from cli.options import Context, Namespace, Service
 
 NAME = "logs"
 
@@ -21,11 +21,13 @@ def command(
         int | None, typer.Option("--lines", "-n", min=0, help="Only so many of the last lines.")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more.")] = False,
+    context: Context = None,
+    namespace: Namespace = None,
 ) -> None:
     """Print the log of a release: its replica and its engine."""
-    from cli.places import open_target
+    from cli.places import service_target
 
-    target = open_target()
+    target = service_target(name, context, namespace)
     if lines is not None:
         for line in deque(target.logs(name, release, follow=False), maxlen=lines):
             typer.echo(line)

@@ -36,6 +36,17 @@ Service = Annotated[
     typer.Argument(help="Name of the service.", metavar="NAME", autocompletion=service_names),
 ]
 
+Context = Annotated[
+    str | None,
+    typer.Option(
+        "--context", help="Context of the kubeconfig, for a service on Kubernetes.", metavar="NAME"
+    ),
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option("--namespace", "-N", help="Namespace of a service on Kubernetes.", metavar="NAME"),
+]
+
 DEFAULT_FILE = Path("llmops.yaml")
 
 

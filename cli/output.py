@@ -107,7 +107,7 @@ class Drawer:
 
     def event(self, event: Event) -> None:
         """Draw one event."""
-        from llmops.events import KeyMade, Planned, Progress, StepEnded
+        from llmops.events import KeyMade, Planned, Previewed, Progress, StepEnded
 
         if isinstance(event, Progress):
             self.progress(event)
@@ -120,6 +120,11 @@ class Drawer:
             from cli.plans import print_change
 
             print_change(event)
+        elif isinstance(event, Previewed):
+            self.still()
+            from cli.plans import print_changes
+
+            print_changes(event)
         elif isinstance(event, KeyMade):
             self.still()
             tell(f"key '{event.name}' of {event.service}, shown this once: {event.key}")

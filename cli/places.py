@@ -1,13 +1,41 @@
-"""Where this user's state lies, and which target a verb works on."""
+"""Where this user's state lies, and which target a verb works on.
+
+A service's state is in its target. What is kept here beside the state of this machine is only where
+each service was deployed to from here, so that `llmops status NAME` needs no more than its name;
+another machine says it with `--context` and `--namespace`, or with the service's spec.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from clusters import ClusterTarget
+    from llmops.spec import Deployment
     from serving.local import LocalTarget
+
+    Target: TypeAlias = LocalTarget | ClusterTarget
+
+PLUGIN = "LLMOPS_PLUGIN"
+"""Set to `kubectl` by the plugin's entry point: then the kubeconfig's context is where to work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A target: this machine, or a namespace of a cluster. None: as the kubeconfig says."""
+
+    kind: str = "local"
+    context: str | None = None
+    namespace: str | None = None
+
+
+HERE = Place()
 
 
 def home() -> Path:
@@ -20,14 +48,86 @@ def home() -> Path:
     return user_state_path("llmops")
 
 
-def open_target() -> LocalTarget:
-    """The target of this machine."""
+def open_target(place: Place = HERE) -> Target:
+    """The target at a place."""
+    if place.kind == "kubernetes":
+        with needs_kubernetes():
+            from clusters import ClusterTarget
+
+        return ClusterTarget(home(), place.context, place.namespace)
     from serving.local import LocalTarget
 
     return LocalTarget(home())
 
 
+@contextlib.contextmanager
+def needs_kubernetes() -> Iterator[None]:
+    """Say what to install where a package of the target `kubernetes` is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        from llmops.errors import InputError
+
+        raise InputError(
+            f"Kubernetes needs the package {error.name}, which is not installed",
+            hint="pip install 'llmops[kubernetes]'",
+        ) from error
+
+
+def place_of(deployment: Deployment) -> Place:
+    """Where a spec says that its service runs."""
+    target = deployment.target
+    if target.kind == "kubernetes":
+        return Place("kubernetes", target.context, target.namespace)
+    return HERE
+
+
+def target_of(deployment: Deployment) -> Target:
+    """The target that a spec names."""
+    return open_target(place_of(deployment))
+
+
+def service_target(name: str, context: str | None, namespace: str | None) -> Target:
+    """The target of a service: as said, else where it was deployed to from here."""
+    return open_target(service_place(name, context, namespace))
+
+
+def service_place(name: str, context: str | None, namespace: str | None) -> Place:
+    """Where a service is."""
+    if context is not None or namespace is not None or os.environ.get(PLUGIN):
+        return Place("kubernetes", context, namespace)
+    return remembered().get(name, HERE)
+
+
+def remember(name: str, place: Place) -> None:
+    """Note where a service is deployed to, before anything is made there."""
+    file = _file(name)
+    if place == HERE:
+        file.unlink(missing_ok=True)
+        return
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    whole = file.with_suffix(".new")
+    whole.write_text(json.dumps(asdict(place)))
+    whole.replace(file)
+
+
+def remembered() -> dict[str, Place]:
+    """The services that were deployed to elsewhere than this machine, and where to."""
+    found = {}
+    for file in sorted((home() / "places").glob("*.json")):
+        try:
+            found[file.stem] = Place(**json.loads(file.read_text()))
+        except (OSError, ValueError, TypeError):  # no more than a note: the service can be named
+            continue
+    return found
+
+
+def _file(name: str) -> Path:
+    return home() / "places" / f"{name}.json"
+
+
 def service_names(incomplete: str) -> list[str]:
     """Names of services for the shell's completion: read from the records' names alone."""
-    found = sorted(path.stem for path in (home() / "releases").glob("*.json"))
-    return [name for name in found if name.startswith(incomplete)]
+    folders = (home() / "releases", home() / "places")
+    found = {path.stem for folder in folders for path in folder.glob("*.json")}
+    return [name for name in sorted(found) if name.startswith(incomplete)]

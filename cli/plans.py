@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cli.fleet import Shown
-    from llmops.events import Planned
+    from llmops.events import Planned, Previewed
     from llmops.planning import Figure, Plan, fleet
     from llmops.spec import Deployment
 
@@ -35,7 +35,7 @@ def run(
     """Plan a spec for this machine, and print what is asked for."""
     from cli.options import Format
     from cli.output import Drawer, draw, print_data
-    from cli.places import open_target
+    from cli.places import target_of
     from cli.specs import placed, read_spec
     from llmops import workflow
     from llmops.planning import plan_document
@@ -43,7 +43,7 @@ def run(
     refuse_elsewhere(model, wish, shown, own)
     loaded = read_spec(files)
     with placed(loaded):
-        flow = workflow.plan(open_target(), loaded.deployment, offline=offline)
+        flow = workflow.plan(target_of(loaded.deployment), loaded.deployment, offline=offline)
         planned = draw(flow, Drawer())
     if shown.plot is not None:
         from cli.fleet_views import write_plot
@@ -81,7 +81,7 @@ def _compare(planned: Planned, shown: Shown, *, offline: bool) -> None:
 
     from cli.fleet_views import print_comparison
     from cli.output import Drawer, draw
-    from cli.places import open_target
+    from cli.places import target_of
     from cli.specs import placed, read_spec
     from llmops import workflow
     from llmops.errors import InputError
@@ -96,7 +96,7 @@ def _compare(planned: Planned, shown: Shown, *, offline: bool) -> None:
     else:
         other = read_spec([Path(str(shown.compare))])
         with placed(other):
-            flow = workflow.plan(open_target(), other.deployment, offline=offline)
+            flow = workflow.plan(target_of(other.deployment), other.deployment, offline=offline)
             beside = draw(flow, Drawer()).plan
     ours, theirs = fleet.of_local(planned.plan), fleet.of_local(beside)
     print_comparison(ours, theirs, str(shown.compare), shown.output)
@@ -158,6 +158,31 @@ def print_change(planned: Planned) -> None:
     )
     for note in plan.notes:
         tell(f"  note: {note}")
+
+
+MOST_FIELDS = 12
+"""Fields of one object that are shown; `-o json` has them all."""
+
+
+def print_changes(previewed: Previewed) -> None:
+    """What the target would change, object by object; what stays as it is in one line."""
+    same = sum(change.action == "unchanged" for change in previewed.changes)
+    signs = {"create": "+", "update": "~", "delete": "-"}
+    for change in previewed.changes:
+        if change.action == "unchanged":
+            continue
+        tell(f"  {signs[change.action]} {change.name}")
+        for path, before, after in change.fields[:MOST_FIELDS] if change.action == "update" else ():
+            tell(f"      {path}: {_brief(before)} -> {_brief(after)}")
+        if change.action == "update" and len(change.fields) > MOST_FIELDS:
+            tell(f"      and {len(change.fields) - MOST_FIELDS} more fields")
+    if same:
+        tell(f"  = {same} objects stay as they are")
+
+
+def _brief(value: object) -> str:
+    text = "none" if value is None else " ".join(str(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def human(figure: Figure, *, size: bool) -> str:

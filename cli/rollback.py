@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Service, Yes
+from cli.options import Context, Namespace, Service, Yes
 
 NAME = "rollback"
 
@@ -20,15 +20,17 @@ def command(
         ),
     ] = None,
     yes: Yes = False,
+    context: Context = None,
+    namespace: Namespace = None,
 ) -> None:
     """Make a new release that repeats an earlier good one, and prove it."""
     from cli.output import Drawer, ask, draw, may_ask
-    from cli.places import open_target
+    from cli.places import service_target
     from llmops import workflow
     from llmops.errors import RefusedError
 
     may_ask(yes)
-    target = open_target()
+    target = service_target(name, context, namespace)
     wanted = f"release {release}" if release else "the last good release before this one"
     if not yes and not ask(f"Roll {name} back to {wanted}?"):
         raise RefusedError("nothing was changed")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Format, Output
+from cli.options import Context, Format, Namespace, Output
 from cli.places import service_names
 
 if TYPE_CHECKING:
@@ -25,25 +25,49 @@ def command(
             autocompletion=service_names,
         ),
     ] = None,
+    context: Context = None,
+    namespace: Namespace = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Show releases, shares of traffic, replicas, memory, rates, and the last real answer."""
     from cli.output import print_data
-    from cli.places import open_target
+    from cli.places import service_target
 
-    target = open_target()
     if name is not None:
-        found = target.status(name)
+        found = service_target(name, context, namespace).status(name)
         if output is Format.TEXT:
             _print_one(found)
         else:
             print_data(asdict(found), output)
         return
-    services = [target.status(service) for service in target.store.services()]
+    services, silent = _everywhere(context, namespace)
+    for why in silent:
+        typer.echo(f"error: {why}", err=True)
     if output is not Format.TEXT:
         print_data({"services": [asdict(service) for service in services]}, output)
     else:
         _print_all(services)
+
+
+def _everywhere(
+    context: str | None, namespace: str | None
+) -> tuple[list[ServiceStatus], list[str]]:
+    """Every service that is known from here, and why some could not be asked."""
+    from cli.places import HERE, open_target, remembered, service_place
+    from llmops.errors import LlmopsError
+
+    place = service_place("", context, namespace)
+    places = [place] if place != HERE else list(dict.fromkeys([HERE, *remembered().values()]))
+    services, silent = [], []
+    for where in places:
+        try:
+            target = open_target(where)
+            services += [target.status(service) for service in target.store.services()]
+        except LlmopsError as error:
+            if len(places) == 1:
+                raise
+            silent.append(error.message)
+    return services, silent
 
 
 def _print_all(services: list[ServiceStatus]) -> None:

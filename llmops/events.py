@@ -39,6 +39,25 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectChange:
+    """What applying a plan would do to one object of the target, as the target itself says."""
+
+    name: str
+    """Kind and name, such as `Service/chat`."""
+    action: str
+    """`create`, `update`, `delete` or `unchanged`."""
+    fields: tuple[tuple[str, object, object], ...] = ()
+    """What would change: a path, the value now, and the value then (None: there is none)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """What applying the plan would change in the target; nothing has been changed."""
+
+    changes: tuple[ObjectChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StepBegun:
     """The reconciler begins a step, such as `stage release 3`."""
 
@@ -74,11 +93,12 @@ class Finished:
     url: str
 
 
-Event = Progress | Planned | StepBegun | StepEnded | KeyMade | Finished
+Event = Progress | Planned | Previewed | StepBegun | StepEnded | KeyMade | Finished
 
 Flow = Generator[Event, None, T]
 """Yields events; returns a T."""
 
 __all__ = [
-    "Event", "Finished", "Flow", "KeyMade", "Planned", "Progress", "StepBegun", "StepEnded",
+    "Event", "Finished", "Flow", "KeyMade", "ObjectChange", "Planned", "Previewed", "Progress",
+    "StepBegun", "StepEnded",
 ]  # fmt: skip

@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from llmops.events import Flow
-from llmops.planning import Facts
+from llmops.events import Flow, ObjectChange
+from llmops.planning import Facts, Plan
 from llmops.releases import Release, ReleaseStore, Seen
 from llmops.spec import Deployment
 
@@ -39,7 +39,7 @@ class ReleaseStatus:
     replicas: int
     in_flight: int
     memory_bytes: int
-    """Resident memory of its processes now."""
+    """Resident memory of its processes now; where they run in pods, what these have requested."""
     verified_at: float | None
     reason: str
 
@@ -72,6 +72,15 @@ class Observer(Protocol):
 
     def resolve(self, deployment: Deployment, *, offline: bool = False) -> Flow[Facts]:
         """Look up what planning needs: the model's facts, the machine's, the live releases."""
+        ...
+
+    def preview(self, plan: Plan) -> tuple[ObjectChange, ...]:
+        """What applying the plan would change in the target, by a trial run of its own that
+        changes nothing; empty where a target has none.
+
+        Raises:
+            RefusedError: When the target would refuse it.
+        """
         ...
 
     def observe(self, service: str) -> tuple[Seen, ...]:

@@ -13,7 +13,17 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from llmops.errors import InputError, LlmopsError, RefusedError, TargetError
-from llmops.events import Event, Finished, Flow, KeyMade, Planned, Progress, StepBegun, StepEnded
+from llmops.events import (
+    Event,
+    Finished,
+    Flow,
+    KeyMade,
+    Planned,
+    Previewed,
+    Progress,
+    StepBegun,
+    StepEnded,
+)
 from llmops.planning import Facts, Plan, make_plan
 from llmops.releases import (
     Blocked,
@@ -67,6 +77,8 @@ def plan(
     changed = live is None or live.plan.identity != made.identity
     planned = Planned(made, live, changed)
     yield planned
+    if changes := observer.preview(made):
+        yield Previewed(changes)
     return planned
 
 
@@ -123,6 +135,51 @@ def rollback(
         desired = _desired(earlier.plan, recorded.number)
         yield from _reconcile(operator, service, desired, clock)
         finished = Finished(operator.store.read(service)[0].live, changed, operator.url(service))
+        yield finished
+        return finished
+
+
+def move(
+    operator: Operator,
+    service: str,
+    needed: Callable[[], str | None],
+    *,
+    clock: Clock = time.time,
+) -> Flow[Finished]:
+    """Repeat the live release beside itself: the new replicas are up and verified before the old
+    ones go. What an earlier run left half done is finished first.
+
+    Args:
+        operator: The target.
+        service: Which service.
+        needed: Asked once everything is settled: None when nothing has to move; otherwise the mark
+            that keeps the new release's pods apart, empty where they may be beside the old ones.
+        clock: Unix seconds.
+
+    Raises:
+        InputError: When nothing of the service serves.
+        TargetError: When the new replicas did not come up; the old ones serve on.
+    """
+    with operator.lock(service, "moved"):
+        live = operator.store.read(service)[0].live
+        if live is None:
+            raise InputError(
+                f"{service} has no live release to move", hint=f"llmops status {service}"
+            )
+        staging = operator.store.read(service)[0].staging
+        wanted = staging if staging and staging.rollback_of == live.number else live
+        yield from _reconcile(operator, service, _desired(wanted.plan, wanted.number), clock)
+        live = operator.store.read(service)[0].live or live
+        apart = needed()
+        if apart is not None:
+            plan = replace(live.plan, apart=apart or live.plan.apart)
+            recorded = _record(operator, plan, True, clock, rollback_of=live.number)
+            # Whatever its own strategy: a move is for nobody to notice.
+            desired = Desired(recorded.number, "rolling", plan.drain_seconds)
+            yield from _reconcile(operator, service, desired, clock)
+        finished = Finished(
+            operator.store.read(service)[0].live, apart is not None, operator.url(service)
+        )
         yield finished
         return finished
 
@@ -358,4 +415,4 @@ def _keys(operator: Operator, plan: Plan) -> Generator[Event, None, None]:
             yield KeyMade(plan.service, name, text)
 
 
-__all__ = ["Confirm", "deploy", "destroy", "plan", "rollback"]
+__all__ = ["Confirm", "deploy", "destroy", "move", "plan", "rollback"]

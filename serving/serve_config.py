@@ -20,6 +20,21 @@ REPLICA = "replica"
 """Name of the deployment inside a release's application."""
 
 
+GATEWAY_RESOURCE = "llmops_gateway"
+REPLICA_RESOURCE = "llmops_replica"
+"""Ray resources of a pod that a gateway, or a replica, may be placed on: one of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """What is different where a runtime's nodes are pods and not this machine."""
+
+    gateways: int
+    """How many gateways there are, each on a pod of its own."""
+    keys: str
+    """File with the hashes of API keys, mounted from where the target keeps them."""
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
     """What the runtime's parts are told beside the releases: where their files and ports are."""
@@ -28,11 +43,19 @@ class RuntimeSettings:
     host: str
     port: int
     metrics_port: int
+    pods: Pods | None = None
+    """None on this machine."""
 
 
 def application_name(service: str, number: int) -> str:
     """Name of a release's Serve application, such as `support-chat-r3`."""
     return f"{service}-r{number}"
+
+
+def release_of(application: str, service: str) -> int | None:
+    """The release that an application of this name is of; None when it is none of `service`'s."""
+    number = application.removeprefix(f"{service}-r")
+    return int(number) if number != application and number.isdecimal() else None
 
 
 def routes(
@@ -85,6 +108,10 @@ def render(
 
 
 def _gateway_application(settings: RuntimeSettings, table: Mapping[str, Any]) -> dict[str, Any]:
+    pods = settings.pods
+    options: dict[str, Any] = {"num_cpus": 0}
+    if pods is not None:
+        options["resources"] = {GATEWAY_RESOURCE: 1}
     return {
         "name": GATEWAY,
         "route_prefix": None,
@@ -94,14 +121,15 @@ def _gateway_application(settings: RuntimeSettings, table: Mapping[str, Any]) ->
             "host": settings.host,
             "port": settings.port,
             "metrics_port": settings.metrics_port,
+            **({"keys": pods.keys} if pods else {}),
         },
         "deployments": [
             {
                 "name": GATEWAY,
-                "num_replicas": 1,
+                "num_replicas": pods.gateways if pods else 1,
                 "max_ongoing_requests": 1000,
                 "user_config": dict(table),
-                "ray_actor_options": {"num_cpus": 0},
+                "ray_actor_options": options,
                 "graceful_shutdown_timeout_s": 10,
             }
         ],
@@ -124,6 +152,8 @@ def _release_application(release: Release, settings: RuntimeSettings) -> dict[st
         "graceful_shutdown_timeout_s": plan.drain_seconds,
         "graceful_shutdown_wait_loop_s": 0.5,
     }
+    if settings.pods is not None:
+        deployment["ray_actor_options"]["resources"] = {REPLICA_RESOURCE: 1}
     low, high = plan.layout.replicas_low, plan.layout.replicas_high
     if low == high:
         deployment["num_replicas"] = low
@@ -137,6 +167,11 @@ def _release_application(release: Release, settings: RuntimeSettings) -> dict[st
         "name": application_name(release.service, release.number),
         "route_prefix": None,
         "import_path": "serving.runtime.replica:build",
-        "args": {"home": settings.home, "run": EngineRun.of(release).document()},
+        "args": {
+            "home": settings.home,
+            "run": EngineRun.of(release).document(),
+            # On this machine the weights were fetched before; a pod has a disk of its own.
+            **({"fetch": True} if settings.pods else {}),
+        },
         "deployments": [deployment],
     }

@@ -3,6 +3,7 @@
 from llmops.planning.architecture import known as known_architectures
 from llmops.planning.document import plan_document
 from llmops.planning.model import (
+    ClusterFacts,
     EngineSettings,
     Facts,
     Figure,
@@ -12,15 +13,18 @@ from llmops.planning.model import (
     LiveRelease,
     MachineFacts,
     ModelFacts,
+    NodeFacts,
     Option,
     Plan,
     PlannedMemory,
     PlannedModel,
+    PodSize,
     Tensor,
 )
 from llmops.planning.planner import make_plan
 
 __all__ = [
+    "ClusterFacts",
     "EngineSettings",
     "Facts",
     "Figure",
@@ -30,10 +34,12 @@ __all__ = [
     "LiveRelease",
     "MachineFacts",
     "ModelFacts",
+    "NodeFacts",
     "Option",
     "Plan",
     "PlannedMemory",
     "PlannedModel",
+    "PodSize",
     "Tensor",
     "known_architectures",
     "make_plan",

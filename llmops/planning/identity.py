@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from llmops.planning.model import Facts
+from llmops.planning.model import ClusterFacts, Facts, MachineFacts
 from llmops.spec import Deployment
 
 
@@ -20,8 +20,14 @@ def identity(deployment: Deployment, facts: Facts) -> str:
     """Digest of what the user asked for, the model's revision and the engine's version.
 
     What was free on the machine is left out: the same file deployed twice is the same release.
+
+    What has its default value is left out too, written or not, so that a field that a later version
+    adds makes no new release of a file that does not use it. The price: where a later version
+    changes a default, a file that relies on it is still the same release. What runs goes on as it
+    was planned, with the old value, until something else changes; a changed default alone moves no
+    traffic.
     """
-    asked = deployment.model_dump(mode="json")
+    asked = deployment.model_dump(mode="json", exclude_defaults=True)
     return digest([asked, facts.model.revision, facts.engine_version])
 
 
@@ -31,13 +37,31 @@ def facts_digest(facts: Facts) -> str:
     Free memory and disk change from second to second, so only what has been installed counts; the
     live releases count, because a plan made beside them holds only while they are there.
     """
-    model, machine = facts.model, facts.machine
+    model = facts.model
     return digest(
         {
             "model": [model.source, model.revision, model.parameters, model.weight_bytes],
-            "machine": [machine.cores, machine.memory, [gpu.name for gpu in machine.gpus]],
-            "port": [machine.port_owner == "", machine.endpoint_port, machine.endpoint_host],
+            **(_of_machine(facts.machine) if facts.cluster is None else _of_cluster(facts.cluster)),
             "live": sorted([r.service, r.number, r.identity] for r in facts.live),
             "engine": facts.engine_version,
         }
     )
+
+
+def _of_machine(machine: MachineFacts) -> dict[str, Any]:
+    return {
+        "machine": [machine.cores, machine.memory, [gpu.name for gpu in machine.gpus]],
+        "port": [machine.port_owner == "", machine.endpoint_port, machine.endpoint_host],
+    }
+
+
+def _of_cluster(cluster: ClusterFacts) -> dict[str, Any]:
+    """What the cluster is, and not what is free in it; in no order, because none is promised."""
+    nodes = sorted(
+        [n.name, n.cores, n.memory, n.disk, n.gpus, n.gpu_name, n.gpu_memory]
+        for n in cluster.nodes
+    )  # fmt: skip
+    return {
+        "cluster": [cluster.context, cluster.namespace, cluster.version, cluster.objects],
+        "nodes": nodes,
+    }

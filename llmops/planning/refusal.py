@@ -78,12 +78,15 @@ def apply(deployment: Deployment, changes: Changes) -> Deployment:
     sections: dict[str, object] = {"parallelism": Parallelism(), "hardware": Hardware()}
     document = deployment.model_dump()
     for path, value in changes.items():
-        name, field = path.split(".")
+        name, *inside, field = path.split(".")
         if document[name] == "auto":
             document[name] = Deployment.model_validate(
                 {"name": "x", "model": {"source": "x"}, name: sections[name]}
             ).model_dump()[name]
-        document[name][field] = value
+        section = document[name]
+        for step in inside:
+            section = section[step]
+        section[field] = value
     return Deployment.model_validate(document)
 
 

@@ -48,7 +48,8 @@ def no_memory(deployment: Deployment, facts: Facts, subject: Subject, size: Size
 def _hopeless(deployment: Deployment, facts: Facts) -> str:
     others = sorted({r.service for r in facts.live if r.service != deployment.name})
     destroy = f"destroy {' or '.join(others)}, " if others else ""
-    return f"{destroy}use a smaller model, or a machine with more memory"
+    where = "a machine" if facts.cluster is None else "nodes"
+    return f"{destroy}use a smaller model, or {where} with more memory"
 
 
 def _beside(deployment: Deployment, facts: Facts) -> str:

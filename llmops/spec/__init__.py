@@ -6,8 +6,9 @@ The reading is the same for every file that a user writes: a `Document` says wha
 from llmops.spec.bounds import Between, Form
 from llmops.spec.document import Document, Finding, Section, Written
 from llmops.spec.fields import FieldDoc, explain, fields
+from llmops.spec.kubernetes import KubernetesTarget
 from llmops.spec.loader import Loaded, load, loads, read
-from llmops.spec.models import DNS_LABEL, Deployment, Hardware, Parallelism
+from llmops.spec.models import DNS_LABEL, Deployment, Hardware, LocalTarget, Parallelism
 from llmops.spec.nearest import nearest
 from llmops.spec.starter import starter
 from llmops.spec.strict import Placed, read_document, read_text
@@ -21,7 +22,9 @@ __all__ = [
     "Finding",
     "Form",
     "Hardware",
+    "KubernetesTarget",
     "Loaded",
+    "LocalTarget",
     "Parallelism",
     "Placed",
     "Section",

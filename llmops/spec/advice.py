@@ -12,6 +12,7 @@ from llmops.spec.fields import elsewhere
 from llmops.spec.models import DNS_LABEL
 from llmops.spec.nearest import nearest
 from llmops.spec.nodes import Node, Scalar, Trail, dotted
+from llmops.spec.spots import Spot
 from llmops.spec.words import (
     LONGEST,
     LONGEST_NAME,
@@ -20,8 +21,10 @@ from llmops.spec.words import (
     form_of,
     is_name,
     is_number,
+    kind_of,
     literals,
     section_of,
+    sections_of,
 )
 from llmops.units import Bytes, Duration, Replicas
 
@@ -34,15 +37,21 @@ _SPELLINGS = {
 """What people write for a unit. `m` is a time's; a size's stands as `m_`."""
 
 
-def advise_unknown(document: Document[Any], key: str, section: type[Section], above: Trail) -> str:
+def advise_unknown(document: Document[Any], key: str, spot: Spot) -> str:
     """For a key that a section does not have."""
-    if near := nearest(key, section.model_fields):
+    if has_it := [kind_of(one) for one in spot.instead if key in one.model_fields]:
+        return f"only kind: {' or '.join(has_it)} has it, and this is {kind_of(spot.section)}"
+    if near := nearest(key, spot.section.model_fields):
         return f"did you mean '{near}'?"
+    for one in spot.instead:
+        if near := nearest(key, one.model_fields):
+            return f"did you mean '{near}'? only kind: {kind_of(one)} has it"
+    above = spot.trail[:-1]
     there = elsewhere(key, document.model)
     if there and there != dotted(above):
         return f"did you mean '{there}'?"
     where = f"in {dotted(above)}" if above else "here"
-    return f"allowed {where}: {', '.join(section.model_fields)}"
+    return f"allowed {where}: {', '.join(spot.section.model_fields)}"
 
 
 def advise_missing(document: Document[Any], trail: Trail) -> str:
@@ -101,9 +110,9 @@ def _for_scalar(
         return "write true or false, without quotes"
     if any(get_origin(kind) is tuple for kind in kinds) and len(text) <= LONGEST:
         return f"write a list: [{text}]"
-    section = section_of(annotation)
-    if section and len(text) <= LONGEST:
-        return _into_section(section, trail, text)
+    sections = sections_of(annotation)
+    if sections and len(text) <= LONGEST:
+        return _into_section(sections, trail, text)
     return None
 
 
@@ -167,9 +176,15 @@ def _name(text: str, *, of_key: bool) -> str:
     return "such as support-chat"
 
 
-def _into_section(section: type[Section], trail: Trail, text: str) -> str | None:
+def _into_section(sections: Sequence[type[Section]], trail: Trail, text: str) -> str | None:
     """For a value that stands where the section that it belongs in should."""
-    first = next(iter(section.model_fields))
+    first = next(iter(sections[0].model_fields))
+    if len(sections) > 1:
+        kinds = [kind_of(section) for section in sections]
+        near = nearest(text, kinds)
+        if near is None:
+            return f"write a section, such as {trail[-1]}: {{kind: {kinds[0]}}}"
+        return f"did you mean {trail[-1]}: {{kind: {near}}}?"
     if first == "source":
         meant = addresses.meant(text)
         return f"did you mean {trail[-1]}: {{{first}: {meant}}}?" if meant else None

@@ -11,8 +11,10 @@ import re
 from collections.abc import Iterator
 
 from llmops.spec import addresses, arguments
+from llmops.spec.cluster_rules import find_in_cluster
 from llmops.spec.document import Finding, Written
-from llmops.spec.models import Deployment, Hardware, Parallelism
+from llmops.spec.kubernetes import KubernetesTarget
+from llmops.spec.models import Deployment, Hardware, LocalTarget, Parallelism
 from llmops.spec.nodes import Trail
 from llmops.spec.words import quoted
 
@@ -28,7 +30,10 @@ def find_contradictions(deployment: Deployment, written: Written) -> Iterator[Fi
     yield from _engine(deployment)
     yield from _devices(deployment)
     yield from _memory(deployment)
-    yield from _target(deployment)
+    if isinstance(deployment.target, KubernetesTarget):
+        yield from find_in_cluster(deployment, deployment.target)
+    else:
+        yield from _local(deployment.target)
     yield from _security(deployment, written)
 
 
@@ -71,16 +76,17 @@ def _devices(deployment: Deployment) -> Iterator[Finding]:
     layout, hardware = deployment.parallelism, deployment.hardware
     if not isinstance(layout, Parallelism):
         return
-    if layout.pipeline > 1 and deployment.target.kind == "local":
+    kind = deployment.target.kind
+    if layout.pipeline > 1:
         yield Finding(
             ("parallelism", "pipeline"),
-            f"expected 1 for the target local, found {layout.pipeline}",
+            f"expected 1 for the target {kind}, found {layout.pipeline}",
             "cut layers instead: parallelism.tensor", (("target", "kind"),),
         )  # fmt: skip
-    if layout.data > 1 and deployment.target.kind == "local":
+    if layout.data > 1:
         yield Finding(
             ("parallelism", "data"),
-            f"expected 1 for the target local, found {layout.data}",
+            f"expected 1 for the target {kind}, found {layout.data}",
             "have replicas instead: scaling.replicas", (("target", "kind"),),
         )  # fmt: skip
     if not isinstance(hardware, Hardware) or hardware.cores == "auto" or hardware.device == "gpu":
@@ -108,8 +114,7 @@ def _memory(deployment: Deployment) -> Iterator[Finding]:
     )
 
 
-def _target(deployment: Deployment) -> Iterator[Finding]:
-    target = deployment.target
+def _local(target: LocalTarget) -> Iterator[Finding]:
     trail: Trail = ("target", "host")
     if target.host == "localhost":
         return

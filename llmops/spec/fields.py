@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -17,7 +17,21 @@ from llmops.spec.document import Section
 from llmops.spec.models import Deployment
 from llmops.spec.nearest import nearest
 from llmops.spec.nodes import trail_of
-from llmops.spec.words import expected, literals, section_of
+from llmops.spec.words import (
+    any_kind,
+    branches,
+    expected,
+    kind_of,
+    literals,
+    section_of,
+    sections_of,
+)
+
+OF_LIST = "[]"
+"""Behind the name of a list in the path of what its elements have."""
+
+OF_THE_USERS = (("engine", "args"), ("target", "node_selector"))
+"""Mappings whose keys are the user's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,8 @@ class FieldDoc:
     """Whether a file without it is refused."""
     section: bool
     """Whether it has fields below it."""
+    only: str = ""
+    """The `kind` of the section that it is in, where only one of that kind has it."""
 
 
 @cache
@@ -49,26 +65,30 @@ def fields(model: type[Section] = Deployment) -> tuple[FieldDoc, ...]:
 def explain(path: str) -> tuple[FieldDoc, ...]:
     """The field at `path` and, when it is a section, what is below it.
 
-    A list's element is explained by the list, an engine's argument by `engine.args`.
+    A list's element is explained by the list, a key of the user's own by what it is a key of.
 
     Raises:
         InputError: When there is no such field; the hint names the nearest.
     """
-    keys = [step for step in trail_of(path.strip()) if isinstance(step, str)]
-    if keys[:2] == ["engine", "args"]:
-        keys = keys[:2]
-    wanted = ".".join(keys)
-    found = [doc for doc in fields() if doc.path == wanted or doc.path.startswith(f"{wanted}.")]
-    if wanted and found:
+    given = path.strip().replace(OF_LIST, "")
+    keys = [step for step in trail_of(given) if isinstance(step, str)]
+    for wanted in OF_THE_USERS:
+        if keys[: len(wanted)] == list(wanted):
+            keys = keys[: len(wanted)]
+    found = [
+        doc for doc in fields() if doc.path.replace(OF_LIST, "").split(".")[: len(keys)] == keys
+    ]
+    if keys and found:
         return tuple(found)
     raise InputError(f"expected a field of the spec, found '{path[:60]}'", hint=_hint(keys))
 
 
 def elsewhere(key: str, model: type[Section] = Deployment) -> str | None:
-    """The path of the only field of that name, wherever it is."""
+    """The path of the only field of that name, wherever it is; one of every kind comes first."""
     near = nearest(key, {doc.path.rpartition(".")[2] for doc in fields(model)})
-    paths = [doc.path for doc in fields(model) if doc.path.rpartition(".")[2] == near]
-    return paths[0] if len(paths) == 1 else None
+    found = [doc for doc in fields(model) if doc.path.rpartition(".")[2] == near]
+    found = [doc for doc in found if not doc.only] or found
+    return found[0].path if len(found) == 1 else None
 
 
 def _hint(keys: list[str]) -> str:
@@ -79,28 +99,55 @@ def _hint(keys: list[str]) -> str:
     return f"sections: {', '.join(path for path in paths if '.' not in path)}"
 
 
-def _walk(section: type[Section], above: str) -> Iterator[FieldDoc]:
+def _walk(section: type[Section], above: str, only: str = "") -> Iterator[FieldDoc]:
     for name, field in section.model_fields.items():
         path = f"{above}.{name}" if above else name
-        below = section_of(field.annotation)
-        yield FieldDoc(
-            path=path,
-            type=expected(field.annotation, field.metadata),
-            default=_default(field),
-            doc=" ".join((field.description or "").split()),
-            allowed=literals(field.annotation),
-            required=field.is_required(),
-            section=below is not None,
-        )
-        if below is not None:
-            yield from _walk(below, path)
+        yield _documented(path, field, field.annotation, only)
+        yield from _below(path, field.annotation, only)
+
+
+def _below(path: str, annotation: Any, only: str) -> Iterator[FieldDoc]:
+    """What the section, or each of the sections, in a field has."""
+    sections = sections_of(annotation)
+    if not sections:
+        listed = _listed(annotation)
+        yield from _walk(listed, f"{path}{OF_LIST}", only) if listed else ()
+    elif len(sections) == 1:
+        yield from _walk(sections[0], path, only)
+    else:
+        kind = sections[0].model_fields["kind"]
+        yield _documented(f"{path}.kind", kind, any_kind(sections))
+        for section in sections:
+            docs = _walk(section, path, kind_of(section))
+            yield from (doc for doc in docs if doc.path != f"{path}.kind")
+
+
+def _listed(annotation: Any) -> type[Section] | None:
+    """The section that each element of a list is."""
+    for kind, _ in branches(annotation):
+        if get_origin(kind) is tuple:
+            return section_of(get_args(kind)[0])
+    return None
+
+
+def _documented(path: str, field: FieldInfo, annotation: Any, only: str = "") -> FieldDoc:
+    return FieldDoc(
+        path=path,
+        type=expected(annotation, field.metadata),
+        default=_default(field),
+        doc=" ".join((field.description or "").split()),
+        allowed=literals(annotation),
+        required=field.is_required(),
+        section=section_of(annotation) is not None,
+        only=only,
+    )
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value: Any = field.get_default(call_default_factory=True)
-    if value is None:
+    if value is None or value == "":
         return "none"
     if isinstance(value, Section):
         return ""

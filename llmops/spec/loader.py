@@ -32,7 +32,7 @@ SPEC = Document(
         "model.source": "source: hf://owner/name",
     },
     later={
-        "target.kind": "this version serves on this machine only: kind: local",
+        "target.kind": "local is this machine, kubernetes a cluster; cloud machines come later",
         "engine.kind": "this version runs vllm only",
         "kind": "this version serves models only: kind: Service",
     },

@@ -7,17 +7,18 @@ reaches a user, and a field of several forms is one mistake and not one for each
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from pydantic import ValidationError
 
 from llmops.spec.advice import advise, advise_missing, advise_unknown
 from llmops.spec.bounds import OutOfBounds
-from llmops.spec.document import Document, Section
-from llmops.spec.nodes import Mapping, Node, Scalar, Trail, broken_on, find
-from llmops.spec.words import LONGEST, bounds_of, branches, expected, found, quoted, section_of
+from llmops.spec.document import Document
+from llmops.spec.nodes import Mapping, Node, Scalar, Trail, broken_on, dotted, find
+from llmops.spec.spots import Spot, follow
+from llmops.spec.words import LONGEST, bounds_of, expected, found, quoted
 
 MOST_MISTAKES = 200
 """Mistakes that are worked out: finding the nearest key for thousands would take minutes."""
@@ -33,18 +34,6 @@ class Mistake:
     key: bool = False
     structure: bool = False
     """Whether a key is unknown or missing: it may be right for another `kind`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Spot:
-    """Where an error is: the way there, and the field (None: there is no such field)."""
-
-    trail: Trail
-    section: type[Section]
-    annotation: Any
-    metadata: Sequence[Any]
-    other_form: bool
-    """Whether it is the error of a form of the field that is not a section."""
 
 
 def find_mistakes(document: Document[Any], error: ValidationError, root: Node) -> list[Mistake]:
@@ -67,56 +56,30 @@ def wrong_trails(document: Document[Any], error: ValidationError, root: Node) ->
 
 def _spots(
     document: Document[Any], error: ValidationError, root: Node
-) -> Iterator[tuple[Any, _Spot]]:
+) -> Iterator[tuple[Any, Spot]]:
     """Each error with its place; a section's own errors, and not that it is no `auto`."""
     for told in error.errors(include_url=False, include_input=False):
-        spot = _follow(document.model, told["loc"])
+        spot = follow(document.model, told["loc"])
         if not (spot.other_form and isinstance(find(root, spot.trail), Mapping)):
             yield told, spot
 
 
-def _follow(model: type[Section], loc: Iterable[str | int]) -> _Spot:
-    """Walk an error's location along the annotations: it names forms as well as keys."""
-    trail: list[str | int] = []
-    section: type[Section] = model
-    annotation: Any = model
-    metadata: Sequence[Any] = ()
-    whole: Any = None  # the field with all its forms, when the last step was into one of them
-    for part in loc:
-        forms = [kind for kind, _ in branches(annotation) if kind is not type(None)]
-        if len(forms) > 1:
-            form = section_of(annotation)
-            if form is None or part != form.__name__:
-                return _Spot(tuple(trail), section, annotation, metadata, form is not None)
-            whole, annotation = annotation, form
-        elif isinstance(forms[0], type) and issubclass(forms[0], Section):
-            section, whole = forms[0], None
-            trail.append(part)
-            field = section.model_fields.get(str(part))
-            if field is None:
-                return _Spot(tuple(trail), section, None, (), False)
-            annotation, metadata = field.annotation, field.metadata
-        elif get_origin(forms[0]) is tuple:
-            trail.append(part)
-            annotation, metadata = get_args(forms[0])[0], ()
-        elif get_origin(forms[0]) is dict:
-            trail.append(part)
-            annotation, metadata, whole = get_args(forms[0])[1], (), None
-    return _Spot(tuple(trail), section, whole or annotation, metadata, False)
-
-
 def _mistake(
-    document: Document[Any], kind: str, why: object, spot: _Spot, node: Node | None
+    document: Document[Any], kind: str, why: object, spot: Spot, node: Node | None
 ) -> Mistake:
     if spot.annotation is None:
         key = str(spot.trail[-1])
-        hint = advise_unknown(document, key, spot.section, spot.trail[:-1])
+        hint = advise_unknown(document, key, spot)
         return Mistake(spot.trail, f"unknown key {quoted(key)}", hint, key=True, structure=True)
     wanted = expected(spot.annotation, spot.metadata)
     if node is None or kind == "missing":
         hint = advise_missing(document, spot.trail)
         message = f"expected {wanted}, found nothing"
         return Mistake(spot.trail, message, hint, key=True, structure=True)
+    if spot.key:
+        key = quoted(str(spot.trail[-1]))
+        hint = document.more.format(path=dotted(spot.trail[:-1]))
+        return Mistake(spot.trail, f"expected {wanted}, found {key}", hint, key=True)
     hint = advise(document, spot.annotation, spot.metadata, spot.trail, node)
     if _tells_more(why, node, spot):
         return Mistake(spot.trail, str(why), hint)
@@ -124,7 +87,7 @@ def _mistake(
     return Mistake(spot.trail, f"expected {wanted}, found {found(node, discreet=discreet)}", hint)
 
 
-def _tells_more(why: object, node: Node, spot: _Spot) -> bool:
+def _tells_more(why: object, node: Node, spot: Spot) -> bool:
     """Whether a unit's own complaint is about this value, and not that it is no such value."""
     if isinstance(why, OutOfBounds) or not isinstance(node, Scalar) or len(node.written) > LONGEST:
         return False

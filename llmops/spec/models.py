@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from llmops.spec.bounds import Between, Form
 from llmops.spec.document import Section
+from llmops.spec.kubernetes import KubernetesTarget
 from llmops.units import Bytes, Duration, Replicas
 
 DNS_LABEL = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
@@ -84,43 +85,43 @@ class Parallelism(Section):
     attention heads."""
 
     pipeline: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Pipeline parallel size: layers are dealt to this many stages. The local target takes 1."""
+    """Pipeline parallel size: layers are dealt to this many stages. This version takes 1."""
 
     data: Annotated[int, Field(ge=1, le=1024)] = 1
     """Data parallel size: ranks that have everything but the experts for themselves and share
-    these, for a mixture of experts; a dense model has replicas instead. The local target takes
-    1."""
+    these, for a mixture of experts; a dense model has replicas instead. This version takes 1."""
 
 
 class Hardware(Section):
-    """What one replica may use of the machine."""
+    """What one replica may use of the machine, or of a node."""
 
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """`auto` takes the GPUs that are there, else the CPU."""
 
     gpu: Annotated[str, Field(min_length=1, max_length=60), Form("the name of a GPU")] | None = None
     """GPU of the catalogue that it is to run on, such as `H100-SXM`, or a family such as `H100`.
-    `llmops plan --on catalog` keeps to it; the local target refuses GPUs of another family.
-    `llmops catalog list` names them all."""
+    `llmops plan --on catalog` keeps to it; the local target refuses GPUs of another family, and of
+    a cluster only nodes with such a GPU count. `llmops catalog list` names them all."""
 
     count: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """GPUs that one replica takes. Without it the planner takes as few as hold the model. On the
-    local target it is the tensor parallel size."""
+    """GPUs that one replica takes, all of one machine or node: it is the tensor parallel size.
+    Without it the planner takes as few as hold the model."""
 
     cores: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     """CPU cores that compute in one replica. `auto` shares what the machine has between the
-    replicas and leaves one for everything else."""
+    replicas and leaves one for everything else; on a cluster, what the nodes have, with room for
+    the replicas of the next release beside them."""
 
     memory: Memory | Literal["auto"] = "auto"
     """Memory that one replica may take in all, such as `6GiB`. `auto` is what is free on the
-    machine."""
+    machine; on a cluster it is bounded by what a node has."""
 
 
 class LocalTarget(Section):
     """Serve on this machine."""
 
     kind: Literal["local"] = "local"
-    """The only target of this version."""
+    """The target: `local` is this machine, `kubernetes` a cluster."""
 
     host: Annotated[str, Form("an IP address, or 'localhost'")] = "127.0.0.1"
     """Address the endpoint listens on: an IP address, or `localhost`. Loopback by default: the
@@ -133,6 +134,22 @@ class LocalTarget(Section):
 
     port: Annotated[int, Field(ge=1024, le=65535)] = 8000
     """Port of the endpoint. All services of one machine share one endpoint, and so this port."""
+
+
+def _kind(value: Any) -> str:
+    """Which target a section is: `local` where it does not say."""
+    kind = value.get("kind", "local") if isinstance(value, dict) else getattr(value, "kind", "")
+    return kind if kind == "kubernetes" else "local"
+
+
+Target = Annotated[
+    Annotated[LocalTarget, Tag("LocalTarget")]
+    | Annotated[KubernetesTarget, Tag("KubernetesTarget")],
+    Discriminator(
+        lambda value: "KubernetesTarget" if _kind(value) == "kubernetes" else "LocalTarget"
+    ),
+]
+"""Where a service runs: the section's `kind` says which of these it is."""
 
 
 class Scaling(Section):
@@ -154,7 +171,8 @@ class Security(Section):
     `operator` is taken: this machine's own commands ask with it."""
 
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
-    """Requests that one key may start in a minute; more are answered 429 with `Retry-After`."""
+    """Requests that one key may start in a minute; more are answered 429 with `Retry-After`. On a
+    cluster each gateway counts for itself."""
 
     max_body: Annotated[Bytes, Between("1KiB", "256MiB", "4MiB")] = Bytes.parse("1MiB")
     """Largest request body; more is answered 413. The gateway holds a body in memory."""
@@ -207,7 +225,15 @@ class Deployment(Section):
     hardware: Hardware | Literal["auto"] = "auto"
     """What one replica may use of the machine."""
 
-    target: LocalTarget = LocalTarget()
+    image: (
+        Annotated[str, Field(min_length=1, max_length=512), Form("registry/name@sha256:digest")]
+        | None
+    ) = None
+    """Container image of the pods, where a target runs containers: by digest
+    (`registry/name@sha256:…`), so that it stays what was tried. `llmops image build` makes one and
+    prints it."""
+
+    target: Target = LocalTarget()
     """Where it runs."""
 
     scaling: Scaling = Scaling()

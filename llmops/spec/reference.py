@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import textwrap
 
-from llmops.spec.fields import FieldDoc, fields
+from llmops.spec.fields import OF_LIST, FieldDoc, fields
 from llmops.units import Bytes, Duration
 
 _HEAD = """\
 # The spec: `llmops.yaml`
 
-<!-- Made from the docstrings in llmops/spec/models.py. Change those, then run:
-     python -m llmops.spec.generate -->
+<!-- Made from the docstrings in llmops/spec/models.py and llmops/spec/kubernetes.py. Change
+     those, then run: python -m llmops.spec.generate -->
 
 One file says what to serve and where. Only `name` and `model.source` are required; every other
 field has a default that is safe. `llmops init NAME` writes a file to start from, `llmops validate`
@@ -54,12 +54,17 @@ def reference_page() -> str:
     head = _HEAD.format(sizes=", ".join(Bytes.UNITS), times=", ".join(Duration.UNITS))
     single = [doc for doc in fields() if "." not in doc.path and not doc.section]
     parts = [head, "## The service\n", *(_field(doc) for doc in single)]
-    for section in fields():
-        if section.section:
-            parts.append(_section(section))
-            below = [doc for doc in fields() if doc.path.startswith(f"{section.path}.")]
-            parts += [_field(doc) for doc in below]
+    sections = [doc for doc in fields() if doc.section]
+    for section in sections:
+        parts.append(_section(section))
+        parts += [_field(doc) for doc in fields() if _lies_in(doc, section)]
     return "\n".join(parts)
+
+
+def _lies_in(doc: FieldDoc, section: FieldDoc) -> bool:
+    """Whether a field is the section's own: sections in it have a heading to themselves."""
+    above = doc.path.replace(f"{OF_LIST}.", OF_LIST).rpartition(".")[0]
+    return above == section.path and not doc.section
 
 
 def _wrapped(text: str) -> str:
@@ -70,7 +75,14 @@ def _section(doc: FieldDoc) -> str:
     words = ", ".join(f"`{word}`" for word in doc.allowed)
     instead = f" {words} may stand in place of the section; that is the default." if words else ""
     required = " Required." if doc.required else ""
-    return f"## `{doc.path}`\n\n{_wrapped(doc.doc + instead + required)}\n"
+    left_out = " Nothing of it holds unless it is written." if doc.default == "none" else ""
+    told = doc.doc + instead + required + left_out
+    return f"## `{doc.path}`\n\n{_wrapped(f'{told}{_only(doc)}')}\n"
+
+
+def _only(doc: FieldDoc) -> str:
+    """For which kind of its section a field is."""
+    return f" For `kind: {doc.only}`." if doc.only else ""
 
 
 def _field(doc: FieldDoc) -> str:
@@ -78,4 +90,5 @@ def _field(doc: FieldDoc) -> str:
     if doc.default == "none":
         default = "No default."
     takes = re.sub(r"'([^']+)'(?= |,|$)", r"`\1`", doc.type)
-    return f"### `{doc.path}`\n\n{_wrapped(f'Takes {takes}. {default}')}\n\n{_wrapped(doc.doc)}\n"
+    line = _wrapped(f"Takes {takes}. {default}{_only(doc)}")
+    return f"### `{doc.path}`\n\n{line}\n\n{_wrapped(doc.doc)}\n"

@@ -33,4 +33,6 @@ def _tidy(value: Any) -> Any:
             tidy[key] = " ".join(inner.split())
         elif key != "title" and not (key == "default" and isinstance(inner, dict)):
             tidy[key] = _tidy(inner)
+    if "patternProperties" in tidy:  # keys of the user's own, of one form
+        tidy.setdefault("additionalProperties", False)
     return tidy

@@ -6,8 +6,10 @@ say different things.
 
 from __future__ import annotations
 
+import operator
 import types
 from collections.abc import Iterable
+from functools import reduce
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -39,12 +41,27 @@ def branches(annotation: Any, metadata: Iterable[Any] = ()) -> list[tuple[Any, l
     return [(annotation, flat)]
 
 
+def sections_of(annotation: Any) -> tuple[type[Section], ...]:
+    """The sections that a field may hold: none, one, or one for each `kind`."""
+    kinds = (kind for kind, _ in branches(annotation))
+    return tuple(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section))
+
+
 def section_of(annotation: Any) -> type[Section] | None:
-    """The section that a field may hold, if it may hold one."""
-    for kind, _ in branches(annotation):
-        if isinstance(kind, type) and issubclass(kind, Section):
-            return kind
-    return None
+    """The section that a field may hold, the first of several; None when it holds none."""
+    return next(iter(sections_of(annotation)), None)
+
+
+def kind_of(section: type[Section]) -> str:
+    """The word that `kind` has in a section; empty when it has no such key."""
+    field = section.model_fields.get("kind")
+    return ", ".join(literals(field.annotation)) if field else ""
+
+
+def any_kind(sections: Iterable[type[Section]]) -> Any:
+    """The annotation of `kind` in a field that may hold each of `sections`."""
+    kinds: list[Any] = [section.model_fields["kind"].annotation for section in sections]
+    return reduce(operator.or_, kinds)
 
 
 def literals(annotation: Any) -> tuple[str, ...]:
@@ -60,11 +77,14 @@ def literals(annotation: Any) -> tuple[str, ...]:
 def expected(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     """What a field takes: `a whole number from 1 to 1024, or 'auto'`."""
     words = literals(annotation)
+    several = len(sections_of(annotation)) > 1
     others = [
         _one(kind, restrictions)
         for kind, restrictions in branches(annotation, metadata)
-        if get_origin(kind) is not Literal and kind is not type(None)
+        if get_origin(kind) is not Literal and kind is not type(None) and not several
     ]
+    if several:
+        others.append(f"a section whose kind is {expected(any_kind(sections_of(annotation)))}")
     quoted = [f"'{word}'" for word in words]
     if others:
         return ", or ".join([*quoted, *others])

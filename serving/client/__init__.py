@@ -2,6 +2,21 @@
 
 from serving.client.endpoint import Chat, Endpoint
 from serving.client.figures import Figures, Spread, figures_document
+from serving.client.line import Line
 from serving.client.load import bench
+from serving.client.probe import TOKENS, Answer, Probe, count_tokens, find_problem
 
-__all__ = ["Chat", "Endpoint", "Figures", "Spread", "bench", "figures_document"]
+__all__ = [
+    "Answer",
+    "Chat",
+    "Endpoint",
+    "Figures",
+    "Line",
+    "Probe",
+    "Spread",
+    "TOKENS",
+    "bench",
+    "count_tokens",
+    "figures_document",
+    "find_problem",
+]

@@ -17,6 +17,7 @@ import httpx
 
 from llmops.errors import InputError, LlmopsError, TargetError
 from serving.client import refusals, sse
+from serving.client.line import DIRECT, Line
 
 CONNECT = 10.0
 """Seconds to be connected."""
@@ -34,6 +35,8 @@ class Endpoint:
     key: str = field(repr=False)
     model: str
     """The service's name: what a request's `model` says."""
+    line: Line = DIRECT
+    """How it is reached."""
 
     def __post_init__(self) -> None:
         if not (self.key.isascii() and self.key.isprintable() and self.key.strip()):
@@ -94,11 +97,7 @@ class Endpoint:
             "url": f"{self.url}/{path}",
             # All of it ASCII: what a terminal could not decode has no UTF-8.
             "content": json.dumps(body).encode(),
-            "headers": {
-                "authorization": f"Bearer {self.key}",
-                "accept-encoding": "identity",
-                "content-type": "application/json",
-            },
+            "headers": {**self.line.carry(self.key), "content-type": "application/json"},
         }
 
     def _documents(self, path: str, body: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
@@ -106,7 +105,7 @@ class Endpoint:
         timeout = httpx.Timeout(SILENCE, connect=CONNECT)
         try:
             with (
-                httpx.Client(trust_env=False, timeout=timeout) as client,
+                httpx.Client(trust_env=False, timeout=timeout, verify=self.line.verify) as client,
                 client.stream(**self.request(path, body)) as answer,
             ):
                 if answer.status_code != 200:

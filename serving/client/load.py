@@ -96,7 +96,10 @@ class _Load:
     async def run(self) -> Figures:
         limits = httpx.Limits(max_connections=self.clients, max_keepalive_connections=self.clients)
         timeout = httpx.Timeout(DEADLINE, connect=CONNECT)
-        async with httpx.AsyncClient(trust_env=False, timeout=timeout, limits=limits) as client:
+        verify = self.endpoint.line.verify
+        async with httpx.AsyncClient(
+            trust_env=False, timeout=timeout, limits=limits, verify=verify
+        ) as client:
             words = min(self.prompt_tokens, WARM_UP_WORDS)
             try:
                 warm = await _measure(client, self.endpoint, self._body("warm-up", words))

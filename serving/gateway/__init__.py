@@ -4,16 +4,10 @@ from serving.gateway.app import App
 from serving.gateway.audit import Audit
 from serving.gateway.config import GatewayConfig
 from serving.gateway.defences import Defences
-from serving.gateway.keys import (
-    OPERATOR,
-    Key,
-    KeyRing,
-    create_key,
-    list_keys,
-    remove_service,
-    revoke_key,
-)
+from serving.gateway.key_set import OPERATOR, Key, KeySet, fingerprint, make_key
+from serving.gateway.keys import KeyRing, create_key, list_keys, remove_service, revoke_key
 from serving.gateway.metrics import Metrics
+from serving.gateway.ops import Ops
 from serving.gateway.server import server_config
 from serving.gateway.upstream import (
     ReleaseRef,
@@ -32,7 +26,9 @@ __all__ = [
     "GatewayConfig",
     "Key",
     "KeyRing",
+    "KeySet",
     "Metrics",
+    "Ops",
     "ReleaseRef",
     "Upstream",
     "UpstreamBusy",
@@ -40,7 +36,9 @@ __all__ = [
     "UpstreamRequest",
     "UpstreamResponse",
     "create_key",
+    "fingerprint",
     "list_keys",
+    "make_key",
     "remove_service",
     "revoke_key",
     "server_config",

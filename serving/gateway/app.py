@@ -38,6 +38,9 @@ BODY_DEADLINE = 30.0
 HEALTHY_FOR = 150.0
 """Seconds after a real generation during which a service counts as healthy."""
 RELEASE_HEADER = b"llmops-release"
+KEY_HEADER = b"x-api-key"
+"""Where the key may stand as well: a proxy on the way, such as that of a Kubernetes API server,
+takes `Authorization` for itself."""
 
 
 class App:
@@ -63,16 +66,20 @@ class App:
         self._defences = defences or Defences()
         self._body_deadline = body_deadline
         self._buckets = Buckets()
+        self._leaving = False
         self.ledger = Ledger()
         self._forwarder = Forwarder(upstream, self.ledger, metrics, clock)
 
     def reconfigure(self, config: GatewayConfig) -> None:
         """Use this table from the next request on; read the keys again if they have changed."""
         if config.keys_version != self._config.keys_version:
-            self._keyring.reload()
-            self._buckets.keep(self._keyring.ids())
+            self.reload_keys()
         self._config = config
         self.ledger.keep(set(config.services))
+
+    def leave(self) -> None:
+        """End each connection with its next answer: this gateway is about to be taken away."""
+        self._leaving = True
 
     def note_generation(self, service: str, release: int, when: float) -> None:
         """Remember that a release has really generated."""
@@ -89,10 +96,11 @@ class App:
         ]
 
     def state(self) -> dict[str, Any]:
-        """The generation in use, and by service: releases and shares, in flight, health, rates."""
+        """Generation and keys in use; by service: releases, shares, in flight, health, rates."""
         now = self._clock()
         return {
             "generation": self._config.generation,
+            "keys_version": self._keyring.version,
             "services": {
                 name: {
                     "releases": {str(s.release): s.share for s in service.releases},
@@ -116,6 +124,7 @@ class App:
         if scope["type"] != "http":
             return
         exchange = Exchange(scope, receive, send, f"req-{secrets.token_hex(12)}", self._clock())
+        exchange.closing = self._leaving or self._config.closing
         try:
             await self._answer(exchange)
         except Refusal as refusal:
@@ -169,10 +178,7 @@ class App:
         """
         if not self._defences.keys:
             return next(iter(self._config.services), ""), None
-        given = exchange.header(b"authorization")
-        if len(given) != 1 or given[0][:7].lower() != b"bearer ":
-            raise answers.unauthorized()
-        found = self._keyring.find(given[0][7:].decode("latin-1").strip())
+        found = self._keyring.find(_key_of(exchange))
         if found is None:
             raise answers.unauthorized()
         service, key = found
@@ -190,6 +196,11 @@ class App:
                     headers=(("retry-after", str(math.ceil(wait))),),
                 )
         return service, key
+
+    def reload_keys(self) -> None:
+        """Read the keys again: the file they are in has changed by itself."""
+        self._keyring.reload()
+        self._buckets.keep(self._keyring.ids())
 
     async def _health(self, exchange: Exchange) -> None:
         """Whether all that has traffic generates. Asked without a key, so it tells no more."""
@@ -272,3 +283,16 @@ class App:
             if share.share and point <= 0:
                 return ReleaseRef(service, share.release)
         return ReleaseRef(service, max(s.release for s in releases if s.share))
+
+
+def _key_of(exchange: Exchange) -> str:
+    """The text of the one key that a request carries.
+
+    Raises:
+        Refusal: 401 when it carries none, or more than one.
+    """
+    bearer, plain = exchange.header(b"authorization"), exchange.header(KEY_HEADER)
+    if len(bearer) + len(plain) != 1 or (bearer and bearer[0][:7].lower() != b"bearer "):
+        raise answers.unauthorized()
+    given = bearer[0][7:] if bearer else plain[0]
+    return given.decode("latin-1").strip()

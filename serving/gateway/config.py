@@ -45,6 +45,7 @@ class _Config(_Table):
     generation: int
     keys_version: str
     services: dict[str, Service]
+    closing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ class GatewayConfig:
     generation: int
     keys_version: str
     services: dict[str, Service]
+    closing: bool = False
+    """Whether another runtime has taken over: each answer then ends its connection, so that the
+    client's next request goes there."""
 
     @classmethod
     def empty(cls) -> Self:
@@ -68,4 +72,4 @@ class GatewayConfig:
             ValueError: When a field is missing, unknown or of the wrong type.
         """
         parsed = _Config.model_validate(document)
-        return cls(parsed.generation, parsed.keys_version, dict(parsed.services))
+        return cls(parsed.generation, parsed.keys_version, dict(parsed.services), parsed.closing)

@@ -73,6 +73,8 @@ class Exchange:
         self.reason = "ok"
         self.failure: str | None = None
         self.tally = Tally()
+        self.closing = False
+        """Whether the client is told to connect anew for its next request."""
         self._receive = receive
         self._send = send
         self._now = now
@@ -150,6 +152,8 @@ class Exchange:
             named.append(("x-llmops-release", str(self.release.number)))
         if body is not None:
             named.append(("content-length", str(len(body))))
+        if self.closing and not any(name.lower() == "connection" for name, _ in headers):
+            named.append(("connection", "close"))
         raw = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in named]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
         if body is not None:

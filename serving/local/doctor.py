@@ -80,7 +80,7 @@ def free_memory(root: Path) -> int:
 
 
 def _installed(name: str) -> str | None:
-    from serving.local import versions  # here, so that `python -m serving.local.versions` is quiet
+    from serving import versions  # here, so that `python -m serving.versions` is quiet
 
     return versions.installed(name)
 
@@ -188,7 +188,7 @@ def _gpus(look: Look) -> Found:
 
 
 def _versions(look: Look) -> Found:
-    from serving.local import versions
+    from serving import versions
 
     differing, pins = [], []
     for name, tested in versions.tested().items():
@@ -204,7 +204,7 @@ def _versions(look: Look) -> Found:
 
 
 def _floors(look: Look) -> Found:
-    from serving.local import versions
+    from serving import versions
 
     unsafe, pins = [], []
     for name, floor in versions.FLOORS.items():

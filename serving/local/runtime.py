@@ -7,17 +7,17 @@ until the runtime shows it. So a step that was cut off anywhere is completed by 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from llmops.errors import TargetError
-from llmops.events import Flow, Progress
+from llmops.events import Flow
 from llmops.planning import Plan
 from llmops.releases import Phase, Release, ReleaseStore, Seen, records
+from llmops.waiting import wait
 from serving.local import members as members_file
 from serving.local.members import Members
 from serving.runtime import launcher
@@ -31,9 +31,6 @@ from serving.serve_config import (
     render,
     routes,
 )
-
-POLL = 0.1
-"""Seconds between looks at the runtime while waiting for it."""
 
 GATEWAY_DEADLINE = 60.0
 REMOVE_DEADLINE = 60.0
@@ -163,7 +160,7 @@ class Runtime:
                 raise self._start_failure(release, app["message"] if app else "")
             return startup_phase(log)
 
-        yield from _wait("stage", look, deadline)
+        yield from wait("stage", look, deadline)
 
     def _start_failure(self, release: Release, message: str) -> TargetError:
         try:
@@ -190,7 +187,7 @@ class Runtime:
                 raise TargetError(f"the endpoint did not start: {message}", hint="llmops doctor")
             return "the gateway takes over the routing table"
 
-        yield from _wait(phase, look, GATEWAY_DEADLINE)
+        yield from wait(phase, look, GATEWAY_DEADLINE)
 
     def await_idle(self, control: Control, release: Release, seconds: float) -> Flow[None]:
         """Wait until the release has nothing in flight, or the time is over."""
@@ -199,7 +196,7 @@ class Runtime:
             flying = in_flight(control.state(), release.service).get(release.number, 0)
             return f"{flying} requests in flight on release {release.number}" if flying else None
 
-        yield from _wait("drain", look, seconds, expire_quietly=True)
+        yield from wait("drain", look, seconds, expire_quietly=True)
 
     def remove(self, service: str, number: int) -> Flow[None]:
         """Take a release out of the members and off Serve, if there is a runtime."""
@@ -220,7 +217,7 @@ class Runtime:
             gone = name not in control.state()["applications"]
             return None if gone else f"release {number} ends its replicas"
 
-        yield from _wait("remove", look, REMOVE_DEADLINE)
+        yield from wait("remove", look, REMOVE_DEADLINE)
 
     def forget_all(self) -> Flow[None]:
         """End the host when nothing is left to run."""
@@ -273,22 +270,3 @@ def _phase(status: str) -> Phase:
 def _last_sentence(message: str) -> str:
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "Serve gave no reason"
-
-
-def _wait(
-    phase: str, look: Callable[[], str | None], seconds: float, *, expire_quietly: bool = False
-) -> Generator[Progress, None, None]:
-    """Look until there is nothing to wait for; tell why it waits, and for how long it may.
-
-    Raises:
-        TargetError: When the time is over; unless it may expire quietly.
-    """
-    began = time.monotonic()
-    while (reason := look()) is not None:
-        elapsed = time.monotonic() - began
-        if elapsed > seconds:
-            if expire_quietly:
-                return
-            raise TargetError(f"{phase} took more than {seconds:.0f} s: {reason}")
-        yield Progress(phase, reason, elapsed, seconds)
-        time.sleep(POLL)

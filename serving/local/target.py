@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from llmops.errors import InputError
-from llmops.events import Flow, Progress
+from llmops.events import Flow, ObjectChange, Progress
 from llmops.planning import Facts, Layout, LiveRelease, Plan
 from llmops.releases import Release, Seen, State
 from llmops.spec import Deployment
+from llmops.spec import LocalTarget as Local
 from llmops.targets import KeyInfo, ReleaseStatus, ServiceStatus
+from serving.client import TOKENS, Endpoint, Probe
 from serving.engines import check_arguments
 from serving.gateway import (
     OPERATOR,
@@ -33,7 +35,6 @@ from serving.gateway import (
 from serving.local import logs
 from serving.local.lock import ServiceLock
 from serving.local.machine import engine_version, machine_facts
-from serving.local.probe import TOKENS, Probe
 from serving.local.runtime import Runtime
 from serving.local.store import FileReleaseStore
 from serving.models import Models
@@ -63,9 +64,12 @@ class LocalTarget:
             deployment.model.source, deployment.model.revision, offline=offline
         )
         yield Progress("model", "looking at this machine", time.monotonic() - began)
+        target = deployment.target
+        if not isinstance(target, Local):
+            raise InputError(f"the target is {target.kind}, not local", path="target.kind")
         endpoint = self._runtime.endpoint()
         machine = machine_facts(
-            deployment.target.port,
+            target.port,
             disk_at=self._home,
             endpoint_port=endpoint["port"] if endpoint else None,
             endpoint_host=endpoint["host"] if endpoint else "",
@@ -92,6 +96,18 @@ class LocalTarget:
                     )
                 )
         return tuple(found)
+
+    def preview(self, plan: Plan) -> tuple[ObjectChange, ...]:  # noqa: ARG002 - nothing to try here
+        """Nothing: this machine has no trial run, and the plan says what would change."""
+        return ()
+
+    def endpoint(self, service: str) -> Endpoint:
+        """The endpoint as this user's own commands reach it.
+
+        Raises:
+            InputError: When the service was never deployed here.
+        """
+        return Endpoint(self.url(service), self.operator_key(service), service)
 
     def observe(self, service: str) -> tuple[Seen, ...]:
         """The service's releases as the runtime shows them."""

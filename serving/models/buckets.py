@@ -15,7 +15,7 @@ from typing import Any
 from llmops.errors import ModelError
 from llmops.events import Flow
 from serving.models import contents
-from serving.models.contents import Description
+from serving.models.contents import Description, Listing
 from serving.models.download import Interrupted, Remote, download
 from serving.models.manifest import Entry
 from serving.models.source import Address
@@ -90,6 +90,10 @@ class Bucket:
             return found
 
     # The prefix as a place
+
+    @property
+    def listing(self) -> Listing:
+        return self
 
     def describe(self) -> Description:
         return contents.describe(self)

@@ -56,6 +56,10 @@ class Gguf:
     def _described(self) -> Description:
         return gguf.describe(self._path)
 
+    @property
+    def listing(self) -> None:
+        return None
+
     def describe(self) -> Description:
         return self._described
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from llmops.errors import ModelError
 from llmops.events import Flow
 from serving.models import contents
-from serving.models.contents import Description
+from serving.models.contents import Description, Listing
 from serving.models.conversion import Gguf
 from serving.models.manifest import Entry
 from serving.models.places import Place
@@ -55,6 +55,10 @@ class Directory:
             found = (self._directory / name).stat()
             marks.append(f"{name} {found.st_size} {found.st_mtime_ns} {found.st_ino}")
         return hashlib.sha256("\n".join(marks).encode()).hexdigest()
+
+    @property
+    def listing(self) -> Listing:
+        return contents.Local(self._directory)
 
     def describe(self) -> Description:
         return contents.describe(contents.Local(self._directory))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from llmops.errors import ModelError
 from llmops.events import Flow
 from serving.models import contents
-from serving.models.contents import Description
+from serving.models.contents import Description, Listing
 from serving.models.download import Interrupted, Remote, download
 from serving.models.manifest import Entry
 from serving.models.source import is_commit
@@ -117,6 +117,10 @@ class Hub:
                 skip = max(0, skip - len(block))
 
     # The repository as a place
+
+    @property
+    def listing(self) -> Listing:
+        return self
 
     def describe(self) -> Description:
         return contents.describe(self)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from llmops.errors import InputError
 from llmops.events import Flow
-from serving.models.contents import Description
+from serving.models.contents import Description, Listing
 from serving.models.manifest import Entry
 from serving.models.source import Address
 
@@ -34,6 +34,11 @@ class Place(Protocol):
     @property
     def directory(self) -> Path:
         """Where it lies, when it is used in place."""
+        ...
+
+    @property
+    def listing(self) -> Listing | None:
+        """Its files by name, to be read in pieces where they lie; None when `fetch` makes them."""
         ...
 
     def describe(self) -> Description:

@@ -22,7 +22,7 @@ from llmops.errors import ModelError
 from llmops.events import Flow
 from llmops.planning import ModelFacts, known_architectures
 from llmops.units import Bytes
-from serving.models import contents, entries, manifest
+from serving.models import contents, entries, manifest, tokenizers
 from serving.models.entries import Entry
 from serving.models.places import Place, open_place
 from serving.models.source import Address, is_commit, parse
@@ -124,6 +124,25 @@ class Models:
                 hint="deploy again: it is then had anew",
             )
         return had.directory
+
+    def tokenizer(self, source: str, revision: str) -> Flow[Path]:
+        """A directory with the model's tokenizer, whose weights may be elsewhere.
+
+        Raises:
+            ModelError: When it cannot be had, or is no longer what was looked up.
+        """
+        address = parse(source)
+        if (had := self._had(address, revision)) is not None:
+            return had.directory
+        with _disk(self._root, address):
+            place = open_place(address, revision, offline=False)
+            _refuse_another(address, revision, place.revision)
+            if place.in_place:
+                return place.directory
+            if place.listing is None:  # its tokenizer is made together with the weights
+                return (yield from self.ensure(source, revision))
+            family = Entry(self._root, address, revision).family.name
+            return tokenizers.fetch(place.listing, tokenizers.folder(self._root, family, revision))
 
     def verified(self, source: str, revision: str) -> Path:
         """Directory of a model, checked against its manifest: call this before each load.

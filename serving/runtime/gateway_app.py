@@ -23,12 +23,14 @@ from ray import serve
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
+from llmops.errors import LlmopsError
 from serving.gateway import (
     App,
     Audit,
     GatewayConfig,
     KeyRing,
     Metrics,
+    Ops,
     ReleaseRef,
     UpstreamBusy,
     UpstreamGone,
@@ -38,10 +40,15 @@ from serving.gateway import (
 )
 from serving.runtime import loopback
 from serving.runtime.paths import RuntimePaths
+from serving.runtime.versions import versions
 from serving.serve_config import GATEWAY, REPLICA, application_name
 
-loopback.keep_serve_on_loopback()
+if loopback.wanted():
+    loopback.keep_serve_on_loopback()
 log = logging.getLogger("llmops.gateway")
+
+KEYS_EVERY = 2.0
+"""Seconds between looks at keys that change by themselves."""
 
 CANARY_EVERY = 60.0
 """Seconds without a real generation after which the gateway makes one of its own."""
@@ -133,27 +140,34 @@ def _listen(host: str, port: int) -> socket.socket:
 class Gateway:
     """Hosts the gateway's app; knows which generation of the routing table it uses."""
 
-    async def __init__(self, home: str, host: str, port: int, metrics_port: int) -> None:  # type: ignore[misc]
-        paths = RuntimePaths(Path(home))
+    async def __init__(self, args: dict[str, Any]) -> None:  # type: ignore[misc]
+        paths = RuntimePaths(Path(args["home"]))
+        self._keys = Path(args.get("keys", paths.keys))
         self._upstream = ServeUpstream()
         self._metrics = Metrics()
         self._app = App(
             GatewayConfig.empty(),
-            KeyRing(paths.keys),
+            KeyRing(self._keys, mounted="keys" in args),
             self._upstream,
             metrics=self._metrics,
             audit=Audit(paths.audit),
         )
         # Bound here, so that a port that is taken fails the start and not a request.
-        endpoint, metrics = _listen(host, port), _listen("127.0.0.1", metrics_port)
+        endpoint = _listen(args["host"], args["port"])
+        ops = _listen(args["host"] if "keys" in args else "127.0.0.1", args["metrics_port"])
         self._tasks = [
             asyncio.create_task(self._serve(self._app, endpoint)),
-            asyncio.create_task(self._serve(self._metrics.app(), metrics)),
+            asyncio.create_task(self._serve(self._ops(), ops)),
             asyncio.create_task(self._canary()),
         ]
+        if "keys" in args:
+            self._tasks.append(asyncio.create_task(self._follow_keys()))
 
     async def _serve(self, app: Any, listener: socket.socket) -> None:
         await _Server(server_config(app)).serve(sockets=[listener])
+
+    def _ops(self) -> Ops:
+        return Ops(self._app, self._metrics.app(), versions(), _replica_addresses)
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Called by Serve with a new routing table; takes effect at once."""
@@ -175,6 +189,18 @@ class Gateway:
         for task in self._tasks:
             if task.done():
                 raise RuntimeError("a server of the gateway has ended") from task.exception()
+
+    async def _follow_keys(self) -> None:
+        """Take over keys that change by themselves: the kubelet updates a mounted Secret."""
+        while True:
+            await asyncio.sleep(KEYS_EVERY)
+            # A damaged file keeps the keys that were good: the next look finds it mended.
+            with contextlib.suppress(LlmopsError):
+                if (
+                    KeyRing.version_of(self._keys, mounted=True)
+                    != self._app.state()["keys_version"]
+                ):
+                    self._app.reload_keys()
 
     async def _canary(self) -> None:
         """Keep `/health` honest while nobody asks: one token from each quiet service."""
@@ -200,7 +226,22 @@ class Gateway:
             self._app.note_generation(release.service, release.number, time.time())
 
 
+async def _replica_addresses() -> dict[str, list[str]]:
+    """Addresses of the nodes that each application's running replicas are on, as Serve says."""
+    from ray.serve.context import _get_global_client
+
+    details = await asyncio.to_thread(lambda: _get_global_client().get_serve_details())
+    return {name: list(_running_on(app)) for name, app in details["applications"].items()}
+
+
+def _running_on(app: dict[str, Any]) -> Iterator[str]:
+    for deployment in app.get("deployments", {}).values():
+        for replica in deployment.get("replicas", []):
+            if replica.get("state") == "RUNNING" and replica.get("node_ip"):
+                yield str(replica["node_ip"])
+
+
 def build(args: dict[str, Any]) -> serve.Application:
     """Serve's entry point for the gateway's application."""
     deployment = serve.deployment(name=GATEWAY)(Gateway)
-    return deployment.bind(args["home"], args["host"], args["port"], args["metrics_port"])
+    return deployment.bind(args)

@@ -25,7 +25,7 @@ import psutil
 from llmops.errors import TargetError
 from llmops.events import Flow, Progress
 from serving.runtime.control import Control
-from serving.runtime.paths import RuntimePaths
+from serving.runtime.paths import LOOPBACK_ONLY, RuntimePaths
 
 START_DEADLINE = 120.0
 """Seconds a host may take until it answers; about 12 on two cores."""
@@ -59,6 +59,7 @@ def environment(paths: RuntimePaths, base: dict[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in base.items() if not name.startswith("RAY_")}
     return kept | {
         "RAY_AUTH_MODE": "token",
+        LOOPBACK_ONLY: "1",
         "RAY_AUTH_TOKEN_PATH": str(paths.token),
         # Named for other systems, it does the same on Linux: the node's address is 127.0.0.1, and
         # the servers of a node with a loopback address bind to loopback only.

@@ -8,11 +8,19 @@ open, so the address is replaced where Serve passes it on.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ray.serve._private import replica as serve_replica
 
+from serving.runtime.paths import LOOPBACK_ONLY
+
 ANY_ADDRESS = "[::]:0"
+
+
+def wanted() -> bool:
+    """Whether this process belongs to a runtime that is on one machine alone."""
+    return os.environ.get(LOOPBACK_ONLY) == "1"
 
 
 def keep_serve_on_loopback() -> None:

@@ -13,6 +13,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+LOOPBACK_ONLY = "LLMOPS_LOOPBACK"
+"""Set to 1 in the environment of a runtime that is on one machine alone. Where the nodes are pods,
+they must reach each other, and network policies stand in for loopback."""
+
 
 @dataclass(frozen=True, slots=True)
 class RuntimePaths:
@@ -61,7 +65,9 @@ class RuntimePaths:
 
     @property
     def models(self) -> Path:
-        return self.home / "models"
+        """The cache of models; elsewhere where weights have a volume of their own."""
+        named = os.environ.get("LLMOPS_MODELS")
+        return Path(named) if named else self.home / "models"
 
     def logs(self, service: str, release: int) -> Path:
         """Directory of one release's logs."""

@@ -11,28 +11,35 @@ import contextlib
 import json
 import logging
 import os
+import subprocess
 import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import serve
 
+from llmops.events import Progress
 from serving.engines import EngineRun, call
 from serving.runtime import loopback
 from serving.runtime.paths import RuntimePaths
 from serving.serve_config import REPLICA
 
-loopback.keep_serve_on_loopback()
+if TYPE_CHECKING:
+    from serving.models import Models
+
+if loopback.wanted():
+    loopback.keep_serve_on_loopback()
 log = logging.getLogger("llmops.replica")
 
 
 class Replica:
     """One engine. Its requests are `(method, path, headers, body)`; see `serving.engines.call`."""
 
-    async def __init__(self, home: str, run: dict[str, Any]) -> None:  # type: ignore[misc]
+    async def __init__(self, home: str, run: dict[str, Any], fetch: bool) -> None:  # type: ignore[misc]
         self._run = EngineRun(**run)
         self._paths = RuntimePaths(Path(home))
+        self._fetch = fetch
         self._stack = contextlib.AsyncExitStack()
         self._own_log()
         try:
@@ -42,14 +49,17 @@ class Replica:
             raise
 
     def _own_log(self) -> None:
-        """Send everything this process and its children print to the release's own log file."""
+        """Send everything this process and its children print to the release's own log file; in a
+        pod, to where the pod's log is read as well."""
         path = self._paths.engine_log(self._run.service, self._run.release)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
+        into = _both(path) if self._fetch else file
+        os.dup2(into, 1)
+        os.dup2(into, 2)
         os.close(file)
-        handler = logging.FileHandler(path)
+        # Where standard error goes into the file as well, once is enough.
+        handler = logging.StreamHandler() if self._fetch else logging.FileHandler(path)
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
         log.addHandler(handler)
         log.setLevel(logging.INFO)
@@ -61,12 +71,21 @@ class Replica:
         began = time.monotonic()
         vllm.prepare(self._run)
         models = Models(self._paths.models)
+        if self._fetch:
+            await asyncio.to_thread(self._have, models)
         directory = await asyncio.to_thread(models.verified, self._run.source, self._run.revision)
         log.info("weights verified after %.1f s", time.monotonic() - began)
         self._client, self._app = await self._stack.enter_async_context(
             vllm.start(self._run, directory)
         )
         log.info("engine ready after %.1f s", time.monotonic() - began)
+
+    def _have(self, models: Models) -> None:
+        """Fetch the weights into this pod's own cache, unless they are there."""
+        for moment in models.ensure(self._run.source, self._run.revision):
+            if isinstance(moment, Progress):
+                percent = f" {moment.percent:.0f} %" if moment.percent is not None else ""
+                log.info("fetching weights: %s%s", moment.reason, percent)
 
     async def _report(self, error: BaseException) -> None:
         from serving.engines.causes import find_cause
@@ -94,7 +113,19 @@ class Replica:
         await self._stack.aclose()
 
 
+def _both(path: Path) -> int:
+    """A descriptor whose text goes to the end of a file and to this process's standard error.
+
+    A process of its own passes it on, so that what an engine prints while it dies is kept too.
+    """
+    tee = subprocess.Popen(
+        ["tee", "-a", str(path)], stdin=subprocess.PIPE, stdout=2, start_new_session=True
+    )
+    assert tee.stdin is not None  # noqa: S101 - a pipe was asked for
+    return os.dup(tee.stdin.fileno())
+
+
 def build(args: dict[str, Any]) -> serve.Application:
     """Serve's entry point for a release's application."""
     deployment = serve.deployment(name=REPLICA)(Replica)
-    return deployment.bind(args["home"], args["run"])
+    return deployment.bind(args["home"], args["run"], args.get("fetch", False))

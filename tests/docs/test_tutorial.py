@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from cli.init import DEMO
-from llmops.spec import load, starter
+from llmops.spec import LocalTarget, load, starter
 from tests.docs import pages
 
 BLOCKS = pages.blocks(pages.TUTORIAL)
@@ -23,6 +23,7 @@ def test_its_files_overlay_what_init_writes(tmp_path: Path) -> None:
     second.write_text(block.text)
     deployment = load([first, second])
     assert deployment.name == "hello"
+    assert isinstance(deployment.target, LocalTarget)
     assert deployment.target.port == yaml.safe_load(block.text)["target"]["port"] == 8000
     assert deployment.model.context == 1024
 

@@ -87,6 +87,97 @@ def test_a_link_is_refused(file: Path, tmp_path: Path) -> None:
         KeyRing(file)
 
 
+def status(mode: int, owner: int, group: int) -> os.stat_result:
+    return os.stat_result((stat.S_IFREG | mode, 1, 1, 1, owner, group, 1, 0, 0, 0))
+
+
+ME, MINE, OTHERS = 1000, 2000, 3000
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "group", "on_machine", "in_pod"),
+    [
+        (0o600, ME, MINE, True, True),
+        (0o400, 0, 0, True, True),
+        (0o440, 0, MINE, False, True),  # defaultMode 0440 or 0400 in a pod with an fsGroup
+        (0o640, 0, MINE, False, True),
+        (0o440, 0, OTHERS, False, False),
+        (0o440, ME, MINE, False, False),
+        (0o440, OTHERS, MINE, False, False),
+        (0o400, OTHERS, MINE, False, False),
+        (0o444, 0, MINE, False, False),
+        (0o441, 0, MINE, False, False),
+        (0o460, 0, MINE, False, False),
+        (0o450, 0, MINE, False, False),
+        (0o644, 0, MINE, False, False),
+        (0o4440, 0, MINE, False, True),
+    ],
+)
+def test_only_a_mounted_file_may_be_read_by_the_pods_own_group(
+    mode: int, owner: int, group: int, on_machine: bool, in_pod: bool
+) -> None:
+    found, groups = status(mode, owner, group), frozenset((MINE,))
+    for mounted, expected in ((False, on_machine), (True, in_pod)):
+        assert module.private(found, mounted=mounted, user=ME, groups=groups) is expected
+
+
+def mount(folder: Path, content: str, name: str = "..2026_11_28_19_00_00.1") -> Path:
+    """A Secret's volume as a kubelet makes it: links to a folder that is put in place whole."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).mkdir()
+    real = folder / name / "keys.json"
+    real.touch(mode=0o600)
+    real.write_text(content)
+    real.chmod(0o400)
+    (folder / "..data_tmp").symlink_to(name)
+    (folder / "..data_tmp").replace(folder / "..data")
+    link = folder / "keys.json"
+    if not link.is_symlink():
+        link.symlink_to("..data/keys.json")
+    return link
+
+
+def test_a_mounted_file_is_reached_by_links_and_followed_when_it_changes(
+    file: Path, tmp_path: Path
+) -> None:
+    made, text = create_key(file, "tiny", "team-a")
+    mounted = mount(tmp_path / "mounted", file.read_text())
+    with pytest.raises(LlmopsError, match="not a file of keys"):
+        KeyRing(mounted)
+    ring = KeyRing(mounted, mounted=True)
+    assert ring.find(text) == ("tiny", made)
+    assert ring.version == "1"
+    revoke_key(file, "tiny", "team-a")
+    mount(tmp_path / "mounted", file.read_text(), "..2026_11_28_19_05_00.2")
+    assert KeyRing.version_of(mounted, mounted=True) == "2"
+    assert ring.find(text) is not None
+    ring.reload()
+    assert (ring.find(text), ring.version) == (None, "2")
+
+
+def test_a_mounted_file_that_others_can_read_is_refused_with_what_to_do(
+    file: Path, tmp_path: Path
+) -> None:
+    create_key(file, "tiny", "team-a")
+    mounted = mount(tmp_path / "mounted", file.read_text())
+    mounted.chmod(0o444)
+    with pytest.raises(LlmopsError, match="can be read by others") as caught:
+        KeyRing(mounted, mounted=True)
+    assert "fsGroup" in caught.value.hint
+
+
+def test_a_mounted_file_of_root_is_read_by_its_group(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, text = create_key(file, "tiny", "team-a")
+    mounted = mount(tmp_path / "mounted", file.read_text())
+    # Only root could give the file away, and these tests run for anybody.
+    monkeypatch.setattr(os, "fstat", lambda _: status(0o440, 0, os.getegid()))
+    assert KeyRing(mounted, mounted=True).find(text) == ("tiny", made)
+    with pytest.raises(LlmopsError, match="can be read by others"):
+        KeyRing(file)
+
+
 def test_a_link_left_where_a_writer_writes_is_not_followed(file: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")

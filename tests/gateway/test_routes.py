@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -77,7 +78,11 @@ AUTHORIZATIONS: list[list[tuple[str | bytes, str | bytes]]] = [
     [("authorization", "Bearer {key}"), ("authorization", "Bearer {key}")],
     [("authorization", "Bearer wrong"), ("authorization", "Bearer {key}")],
     [("authorization", "Bearer {key}"), ("Authorization", "Bearer wrong")],
-    [("x-api-key", "{key}")],
+    [("x-api-key", "{key}x")],
+    [("x-api-key", "Bearer {key}")],
+    [("x-api-key", "{key}"), ("x-api-key", "{key}")],
+    [("x-api-key", "{key}"), ("authorization", "Bearer {key}")],
+    [("x-api-key", "wrong"), ("authorization", "Bearer {key}")],
     [("proxy-authorization", "Bearer {key}")],
     [("cookie", "authorization=Bearer {key}")],
 ]
@@ -102,6 +107,20 @@ def _fill(value: str | bytes, key: str) -> bytes:
 async def test_the_scheme_is_read_in_any_case(gate: Gate, scheme: str) -> None:
     headers = [("Authorization", f"{scheme} {gate.key}")]
     assert (await gate.ask("GET", "/v1/models", key="", headers=headers)).status == 200
+
+
+async def test_a_key_may_stand_where_no_proxy_takes_it(gate: Gate) -> None:
+    headers = [("X-Api-Key", gate.key)]
+    assert (await gate.ask("GET", "/v1/models", key="", headers=headers)).status == 200
+
+
+async def test_an_answer_ends_its_connection_once_another_runtime_has_taken_over(
+    gate: Gate,
+) -> None:
+    assert "connection" not in (await gate.complete()).headers
+    gate.app.reconfigure(replace(gate.app._config, closing=True))
+    for reply in (await gate.complete(), await gate.ask("GET", "/v1/models")):
+        assert (reply.status, reply.headers["connection"]) == (200, "close")
 
 
 async def test_a_model_is_shown_to_its_own_key_alone(gate: Gate) -> None:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("llmops", "serving", "cli")
+SHIPPED = ("llmops", "serving", "clusters", "cli")
 
 
 @cache

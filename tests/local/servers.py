@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-from serving.local.probe import count_tokens
+from serving.client.probe import count_tokens
 
 
 class Faithful(BaseHTTPRequestHandler):

@@ -27,7 +27,8 @@ import psutil
 import pytest
 
 from llmops.errors import InputError, TargetError
-from serving.local import doctor, members, versions
+from serving import versions
+from serving.local import doctor, members
 from serving.local.doctor import CHECKS, GIB, MIB, Check, Look, Room, diagnose, examine
 from serving.local.machine import engine_version
 from serving.local.members import Members

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.local import versions
+from serving import versions
 
 LOCK = """\
 accelerate==1.15.0 ; sys_platform == 'linux' \\
@@ -21,7 +21,7 @@ ray==2.60.0
 
 
 def test_the_carried_file_is_what_the_lock_says() -> None:
-    assert versions.main(["--check"]) == 0, "run: python -m serving.local.versions"
+    assert versions.main(["--check"]) == 0, "run: python -m serving.versions"
 
 
 def test_only_packages_that_matter_are_taken_each_version_of_them() -> None:
@@ -111,7 +111,7 @@ def test_a_check_finds_a_changed_file_and_writes_nothing(
     lock.write_text(LOCK)
     file.write_text("ray==2.59.0\n")
     assert versions.main(["--check"], lock=lock, file=file) == 1
-    assert "python -m serving.local.versions" in capsys.readouterr().err
+    assert "python -m serving.versions" in capsys.readouterr().err
     assert file.read_text() == "ray==2.59.0\n"
 
 

@@ -16,8 +16,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 from llmops.errors import BusyError, InputError, LlmopsError, ModelError, TargetError
-from llmops.events import Event, Flow, Progress
-from llmops.planning import Facts
+from llmops.events import Event, Flow, ObjectChange, Progress
+from llmops.planning import Facts, Plan
 from llmops.releases import Conflict, History, Phase, Release, Seen, State
 from llmops.spec import Deployment
 from llmops.targets import KeyInfo, ServiceStatus
@@ -197,6 +197,9 @@ class SimulatedTarget:
             Seen(number, app.phase, self.shares.get(number, 0), app.in_flight)
             for number, app in sorted(self.apps.items())
         )
+
+    def preview(self, plan: Plan) -> tuple[ObjectChange, ...]:
+        return ()
 
     def observe(self, service: str) -> tuple[Seen, ...]:
         assert service == SERVICE

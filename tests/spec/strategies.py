@@ -48,7 +48,47 @@ def _section(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, An
     return st.fixed_dictionaries({}, optional=fields)
 
 
-documents: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+_LABELS = st.from_regex(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,8}[A-Za-z0-9])?", fullmatch=True)
+_DIGESTS = st.integers(0, 16**64 - 1).map(lambda number: f"sha256:{number:064x}")
+images = st.builds(
+    "{}/{}@{}".format,
+    st.sampled_from(["registry.example.com", "localhost", "localhost:5000", "[::1]:443"]),
+    st.from_regex(r"[a-z0-9]{1,8}(/[a-z0-9]{1,8}){0,2}", fullmatch=True),
+    _DIGESTS,
+)
+clusters = st.fixed_dictionaries(
+    {"kind": st.just("kubernetes")},
+    optional={
+        "context": st.from_regex(r"[a-z][a-z0-9-]{0,9}", fullmatch=True),
+        "namespace": st.sampled_from(["default", "models", "a-1"]),
+        "node_selector": st.dictionaries(_LABELS, _LABELS, max_size=2),
+        "tolerations": st.lists(
+            st.fixed_dictionaries(
+                {"key": _LABELS}, optional={"effect": st.sampled_from(["NoSchedule", "NoExecute"])}
+            ),
+            max_size=2,
+        ),
+        "gateways": st.integers(1, 32),
+        "priority": st.integers(-1_000_000, 1_000_000),
+        "weights": st.one_of(
+            st.fixed_dictionaries({"kind": st.just("pvc")}, optional={"size": st.just("1TiB")}),
+            st.just({"kind": "host_path", "path": "/var/cache/llmops"}),
+        ),
+        "egress": st.lists(st.sampled_from(["10.0.0.0/8", "2001:db8::/32"]), max_size=2),
+        "expose": st.sampled_from(
+            [
+                {"kind": "gateway", "hostname": "chat.example.com", "gateway": "public"},
+                {"kind": "ingress", "hostname": "chat.example.com", "issuer": "acme"},
+            ]
+        ),
+        "redis": st.just({"address": "redis://redis.models.svc:6379"}),
+        "autoscaled_nodes": st.booleans(),
+        "monitoring": st.booleans(),
+    },
+)
+
+
+_of_this_machine: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "name": names,
         "model": st.fixed_dictionaries(
@@ -86,6 +126,12 @@ documents: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
             strategy=st.sampled_from(["rolling", "recreate"]), drain=times, start_deadline=times
         ),
     },
+)
+documents: st.SearchStrategy[dict[str, Any]] = _of_this_machine | st.builds(
+    lambda document, image, target: document | {"image": image, "target": target},
+    _of_this_machine,
+    images,
+    clusters,
 )
 """What a file holds, as plain data; contradictions are still in it."""
 

@@ -13,13 +13,12 @@ from llmops.spec import FieldDoc, explain, fields, loads
 from llmops.spec.reference import reference_page
 from tests.house import tree
 
-MODELS = tree.ROOT / "llmops" / "spec" / "models.py"
-NOT_FIELDS = {"model_config"}
+MODELS = [tree.ROOT / "llmops" / "spec" / name for name in ("models.py", "kubernetes.py")]
 
 
 def _declared() -> Iterator[tuple[str, str, str | None]]:
     """Class, field, and the text below it."""
-    for node in ast.parse(MODELS.read_text()).body:
+    for node in (node for path in MODELS for node in ast.parse(path.read_text()).body):
         if not isinstance(node, ast.ClassDef):
             continue
         for statement, after in zip(node.body, [*node.body[1:], None], strict=True):
@@ -63,6 +62,24 @@ def test_a_field_says_type_default_and_allowed_words() -> None:
     assert (source.default, source.required) == ("required", True)
 
 
+def test_a_field_of_one_kind_of_target_says_which() -> None:
+    told = {doc.path: doc for doc in explain("target")}
+    assert len(told) == len(explain("target")), "a field is told once"
+    assert (told["target.port"].only, told["target.host"].only) == ("local", "local")
+    assert told["target.weights.kind"].only == told["target.namespace"].only == "kubernetes"
+    kind = told["target.kind"]
+    assert (kind.only, kind.default, kind.allowed) == ("", "local", ("local", "kubernetes"))
+    assert told["target"].type == "a section whose kind is one of 'local', 'kubernetes'"
+
+
+def test_the_reference_page_tells_every_field_once_and_for_which_kind_it_is() -> None:
+    page = reference_page()
+    for doc in fields():
+        assert page.count(f"# `{doc.path}`\n") == 1, doc.path
+    assert "Default: `8000`. For `kind: local`." in page
+    assert "Default: `default`. For `kind: kubernetes`." in page
+
+
 def test_a_section_is_explained_with_what_is_below_it() -> None:
     paths = [doc.path for doc in explain("maintenance")]
     assert paths == [
@@ -79,6 +96,12 @@ def test_a_section_is_explained_with_what_is_below_it() -> None:
         ("security.keys[0]", "security.keys"),
         ("engine.args.seed", "engine.args"),
         (" name ", "name"),
+        ("target.namespace", "target.namespace"),
+        ("target.port", "target.port"),
+        ("target.node_selector.pool", "target.node_selector"),
+        ("target.tolerations[0].key", "target.tolerations[].key"),
+        ("target.tolerations[].key", "target.tolerations[].key"),
+        ("target.egress[1]", "target.egress"),
     ],
 )
 def test_what_lies_in_a_field_is_explained_by_it(path: str, shown: str) -> None:
@@ -106,6 +129,8 @@ def test_an_unknown_field_is_refused_with_the_nearest(path: str, hint: str) -> N
 def test_a_default_is_what_holds_when_nothing_is_written() -> None:
     document: Any = loads("name: chat\nmodel: {source: hf://owner/name}\n").model_dump(mode="json")
     for doc in fields():
+        if doc.only not in ("", "local"):
+            continue  # a file that says nothing is of the kind local
         value: Any = document
         for key in doc.path.split("."):
             value = value[key] if isinstance(value, dict) else {}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llmops.errors import InputError, SpecError
-from llmops.spec import load, loads, read
+from llmops.spec import LocalTarget, load, loads, read
 from tests.house import tree
 
 OK = "name: chat\nmodel:\n  source: hf://owner/name\n"
@@ -36,6 +36,7 @@ def test_standard_input_may_overlay_a_file(monkeypatch: pytest.MonkeyPatch, tmp_
     base.write_text(OK)
     _stdin(monkeypatch, b"target: {port: 9000}\n")
     loaded = read([base, Path("-")])
+    assert isinstance(loaded.deployment.target, LocalTarget)
     assert loaded.deployment.target.port == 9000
     assert loaded.where("target.port") == ("<stdin>", 1, 16)
 

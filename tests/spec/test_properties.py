@@ -34,6 +34,21 @@ security:
   max_body: 256KiB
 maintenance: {drain: 2min, strategy: recreate}
 """
+OF_A_CLUSTER = """\
+name: support-chat
+model: {source: hf://owner/name}
+image: registry.example.com/llmops:v1
+target:
+  kind: kubernetes
+  namespace: models
+  node_selector: {pool: gpu}
+  tolerations: [{key: gpu, operator: Exists}]
+  weights: {kind: pvc, size: 1TiB}
+  egress: [10.0.0.0/8]
+  allow_tags: true
+  expose: {kind: gateway, hostname: chat.example.com, gateway: public}
+  redis: {address: "redis://redis.models.svc:6379"}
+"""
 PIECES = [
     ": ", "\n", "\n  ", "\n    ", "- ", "[", "]", "{", "}", ", ", "&a ", "*a", "<<", "!!str ",
     "!x ", "? ", "| ", ">-\n", "'", '"', "# ", "---\n", "...\n", "%YAML 1.1\n", "\t", "name",
@@ -116,14 +131,16 @@ def test_no_bytes_break_the_reader(content: bytes) -> None:
 
 
 @given(
-    at=st.integers(0, len(SEED)),
+    seed=st.sampled_from([SEED, OF_A_CLUSTER]),
+    at=st.integers(0, max(len(SEED), len(OF_A_CLUSTER))),
     length=st.integers(0, 6),
     piece=st.sampled_from(PIECES) | st.text(max_size=2),
 )
 @LOOSE
-def test_no_spoiled_file_breaks_the_reader(at: int, length: int, piece: str) -> None:
-    _loads_or_is_refused(lambda: loads(SEED[:at] + piece + SEED[at + length :]))
+def test_no_spoiled_file_breaks_the_reader(seed: str, at: int, length: int, piece: str) -> None:
+    _loads_or_is_refused(lambda: loads(seed[:at] + piece + seed[at + length :]))
 
 
-def test_the_file_to_spoil_is_right() -> None:
-    assert loads(SEED).name == "support-chat"
+@pytest.mark.parametrize("seed", [SEED, OF_A_CLUSTER])
+def test_the_file_to_spoil_is_right(seed: str) -> None:
+    assert loads(seed).name == "support-chat"

@@ -1,0 +1,121 @@
+"""What the gateways of a runtime have taken over, asked of each pod through the API server.
+
+Pure, but for `ask`. That a table stands in a RayService says nothing: a move of traffic has ended
+when every gateway that may get a client says that it uses it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clusters import names
+from clusters.model import Manifest
+from clusters.ports import Reader
+from llmops.errors import LlmopsError
+
+ANSWER_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One gateway pod. `state` is what it tells of itself; None when it does not answer."""
+
+    pod: str
+    ready: bool
+    state: Mapping[str, Any] | None = field(repr=False, default=None)
+
+    @property
+    def generation(self) -> int:
+        return int(self.state["generation"]) if self.state else -1
+
+    @property
+    def keys_version(self) -> str:
+        return str(self.state.get("keys_version", "")) if self.state else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateways:
+    """All gateway pods of a runtime that are not being deleted."""
+
+    pods: tuple[Gateway, ...]
+
+    @property
+    def ready(self) -> tuple[Gateway, ...]:
+        """Those that may get clients."""
+        return tuple(pod for pod in self.pods if pod.ready)
+
+    @property
+    def answering(self) -> tuple[Mapping[str, Any], ...]:
+        return tuple(pod.state for pod in self.pods if pod.state is not None)
+
+    def behind(self, generation: int) -> tuple[str, ...]:
+        """Names of the ready ones that do not use this routing table yet."""
+        return tuple(pod.pod for pod in self.ready if pod.generation < generation)
+
+    def without_keys(self, version: str) -> tuple[str, ...]:
+        """Names of the ready ones that do not use this version of the keys yet."""
+        return tuple(pod.pod for pod in self.ready if pod.keys_version != version)
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Names of those that do not answer."""
+        return tuple(pod.pod for pod in self.pods if pod.state is None)
+
+    def share(self, service: str, number: int) -> int:
+        """The least percent of new requests that a ready gateway sends to the release."""
+        tables = (_service(pod.state, service).get("releases", {}) for pod in self.ready)
+        return min((int(table.get(str(number), 0)) for table in tables), default=0)
+
+    def in_flight(self, service: str, number: int) -> int:
+        """Requests in flight there, over all gateways that answer."""
+        counts = (_service(state, service).get("in_flight", {}) for state in self.answering)
+        return sum(int(count.get(str(number), 0)) for count in counts)
+
+    def services(self, service: str) -> tuple[Mapping[str, Any], ...]:
+        """What each gateway that answers tells of the service."""
+        return tuple(_service(state, service) for state in self.answering)
+
+    def replica_ips(self, application: str) -> frozenset[str] | None:
+        """Addresses of the pods that the application's replicas run on, as Serve says; None when
+        no gateway could tell."""
+        for state in self.answering:
+            replicas = state.get("replicas")
+            if isinstance(replicas, Mapping):
+                return frozenset(str(ip) for ip in replicas.get(application, ()))
+        return None
+
+
+def _service(state: Mapping[str, Any] | None, service: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (state or {}).get("services", {}).get(service, {})
+    return found
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Whether Kubernetes counts the pod as ready, and does not end it."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return ready and "deletionTimestamp" not in pod["metadata"]
+
+
+def ask(reader: Reader, namespace: str, pods: Iterable[Manifest]) -> Gateways:
+    """Ask each pod for its state."""
+    found = []
+    for pod in pods:
+        if "deletionTimestamp" in pod["metadata"] or not pod.get("status", {}).get("podIP"):
+            continue
+        name = pod["metadata"]["name"]
+        found.append(Gateway(name, is_ready(pod), _state(reader, namespace, name)))
+    return Gateways(tuple(found))
+
+
+def _state(reader: Reader, namespace: str, pod: str) -> Mapping[str, Any] | None:
+    try:
+        answer = reader.proxy(pod, namespace, names.OPS_PORT, "/state", timeout=ANSWER_SECONDS)
+        document = json.loads(answer.body) if answer.status == 200 else None
+    except (LlmopsError, ValueError):  # it starts, ends, or cannot be reached: it does not answer
+        return None
+    valid = isinstance(document, dict) and isinstance(document.get("generation"), int)
+    return document if valid else None

@@ -1,0 +1,320 @@
+"""The steps on a cluster: what is applied, and what is waited for.
+
+Every change goes the same way: read what is there, edit it, apply what differs, wait until the
+cluster shows it. Nothing is remembered between steps, so one that was cut off anywhere is completed
+by doing it again, from any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from clusters import gateways, names, quantities, rendering, scaling
+from clusters.apply import apply_all
+from clusters.desired import (
+    Desired,
+    as_it_is,
+    with_active,
+    with_all_traffic,
+    with_release,
+    without,
+    without_traffic,
+)
+from clusters.gateways import Gateways
+from clusters.live import Live, LiveRuntime, read_live
+from clusters.model import Manifest, Runtime
+from clusters.ports import Writer
+from clusters.reasons import Reason
+from llmops.errors import TargetError
+from llmops.events import Flow
+from llmops.releases import Phase, Release, ReleaseStore
+from llmops.waiting import wait
+from serving.serve_config import application_name
+
+POLL = 0.5
+"""Seconds between two looks at the API server."""
+
+HANDOVER_SECONDS = 120.0
+"""For gateways to take over a routing table: KubeRay hands it to Ray, and Serve to each replica."""
+
+GONE_SECONDS = 180.0
+"""For KubeRay and the kubelets to end what was taken away, beyond the drain."""
+
+HOPELESS_LOOKS = 10
+"""How often in a row a reason must be hopeless before a wait for it is given up."""
+
+
+class Why(Protocol):
+    """Finds out why a runtime does not come up."""
+
+    def __call__(self, runtime: str) -> Reason: ...
+
+
+class Steps:
+    """The steps of one service."""
+
+    def __init__(
+        self,
+        client: Writer,
+        namespace: str,
+        service: str,
+        store: ReleaseStore,
+        why: Why,
+        guard: Callable[[], None],
+    ) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._service = service
+        self._store = store
+        self._why = why
+        self._guard = guard
+
+    # What is there
+
+    def live(self) -> Live:
+        """What is in the cluster now."""
+        found = self._client.list("RayService", self._namespace, {names.SERVICE: self._service})
+        door = self._client.get("Service", self._service, self._namespace)
+        return read_live(self._service, found, door)
+
+    def desired(self) -> Desired:
+        """What is there as what should be."""
+        return as_it_is(self.live(), self._store.read(self._service)[0])
+
+    def pods(self, runtime: str, role: str) -> list[Manifest]:
+        """The pods of a runtime that have a role."""
+        labels = {names.SERVICE: self._service, names.RUNTIME: runtime, names.ROLE: role}
+        return self._client.list("Pod", self._namespace, labels)
+
+    def gateways(self, runtime: str) -> Gateways:
+        """What the runtime's gateways have taken over."""
+        return gateways.ask(self._client, self._namespace, self.pods(runtime, names.GATEWAY))
+
+    def manifests(self, desired: Desired) -> tuple[Manifest, ...]:
+        """Every object of the service as it should be."""
+        return rendering.objects(desired, self._namespace, self._api_server(), self._claimed())
+
+    def _claimed(self) -> int:
+        labels = {names.MANAGED_BY: names.MANAGER, names.SERVICE: self._service}
+        claims = self._client.list("PersistentVolumeClaim", self._namespace, labels)
+        asked = (claim["spec"]["resources"]["requests"]["storage"] for claim in claims)
+        return max((quantities.whole(one) for one in asked), default=0)
+
+    def _api_server(self) -> tuple[str, ...]:
+        slices = self._client.list(
+            "EndpointSlice", "default", {"kubernetes.io/service-name": "kubernetes"}
+        )
+        found = {a for s in slices for e in s.get("endpoints") or [] for a in e["addresses"]}
+        return tuple(sorted(found))
+
+    # The steps
+
+    def stage(self, release: Release, seconds: float) -> Flow[None]:
+        """Have the release run in its runtime, without traffic; ends when it can be asked."""
+        desired = with_release(self.desired(), release)
+        runtime = _holder(desired, release.number)
+        yield from self._until_replaceable(runtime.id)
+        self._apply(self.manifests(desired))
+        self._scale(runtime)
+        yield from self._await_ready(runtime.id, release, seconds)
+        yield from self._await_table(runtime, "stage")
+
+    def shift(self, release: Release) -> Flow[None]:
+        """Give the release all new requests of the service."""
+        desired = with_all_traffic(self.desired(), release.number)
+        runtime = _holder(desired, release.number)
+        self._move(desired)
+        yield from self._await_table(runtime, "shift")
+        if desired.active == runtime.id:
+            return
+        desired = with_active(desired, runtime.id)
+        self._move(desired)
+        yield from self._await_door(runtime.id)
+        for other in desired.runtimes:
+            yield from self._await_table(other, "shift")
+
+    def drain(self, release: Release, seconds: float) -> Flow[None]:
+        """Send nothing new to the release, and wait until it has nothing in flight."""
+        desired = self.desired()
+        if desired.holding(release.number) is None:
+            return
+        desired = without_traffic(desired, release.number)
+        runtime = _holder(desired, release.number)
+        self._move(desired)
+        yield from self._await_table(runtime, "drain")
+
+        def look() -> str | None:
+            found = self.gateways(runtime.id)
+            flying = found.in_flight(self._service, release.number)
+            if flying:
+                return f"{flying} requests in flight on release {release.number}"
+            return (
+                f"{found.silent[0]} does not tell what it has in flight" if found.silent else None
+            )
+
+        yield from wait("drain", look, seconds, expire_quietly=True, poll=POLL)
+
+    def remove(self, number: int) -> Flow[None]:
+        """Take the release away, with its pods."""
+        holder, desired = self.live().holding(number), without(self.desired(), number)
+        if holder is None:
+            return
+        runtime = desired.runtime(holder.id)
+        if runtime is not None:
+            # Its pods first: once its application has gone, nothing tells which they were.
+            self._scale(runtime)
+            self._move(desired)
+        if runtime is None:
+            yield from self.delete_runtime(holder)
+        else:
+            yield from self._await_gone(holder.id, number)
+
+    def delete_runtime(self, runtime: LiveRuntime) -> Flow[None]:
+        """Delete a RayService with all that KubeRay made for it; returns when it is gone."""
+        self._guard()
+        self._client.delete("RayService", runtime.name, self._namespace, propagation="Foreground")
+
+        def look() -> str | None:
+            left = self._client.get("RayService", runtime.name, self._namespace)
+            pods = sum(len(self.pods(runtime.id, role)) for role in names.ROLES)
+            if left is None and not pods:
+                return None
+            return f"{pods} pods of {runtime.name} end"
+
+        yield from wait("remove", look, GONE_SECONDS, poll=POLL)
+
+    # What a step is made of
+
+    def _apply(self, manifests: tuple[Manifest, ...]) -> None:
+        self._guard()
+        apply_all(self._client, manifests)
+
+    def _move(self, desired: Desired) -> None:
+        self._apply(rendering.moving(self.manifests(desired)))
+
+    def _until_replaceable(self, runtime: str) -> Flow[None]:
+        """Wait until a runtime of this id that is being deleted has gone."""
+
+        def look() -> str | None:
+            ending = [r.name for r in self.live().runtimes if r.id == runtime and r.deleting]
+            return f"RayService {ending[0]} is still being deleted" if ending else None
+
+        yield from wait("stage", look, GONE_SECONDS, poll=POLL)
+
+    def _await_ready(self, runtime: str, release: Release, seconds: float) -> Flow[None]:
+        """Wait until the release's replicas are up.
+
+        Raises:
+            TargetError: With the real cause, as soon as waiting longer cannot help.
+        """
+        hopeless = 0
+
+        def look() -> str | None:
+            nonlocal hopeless
+            holder = self.live().runtime(runtime)
+            seen = holder.find(release.number) if holder else None
+            if seen is not None and seen.phase is Phase.READY:
+                return None
+            if seen is not None and seen.phase is Phase.FAILED:
+                raise TargetError(
+                    f"release {release.number} did not start: {last_sentence(seen.message)}",
+                    hint=f"llmops logs {self._service} --release {release.number}",
+                )
+            reason = self._why(runtime)
+            hopeless = hopeless + 1 if reason.hopeless else 0
+            if hopeless >= HOPELESS_LOOKS:
+                raise TargetError(
+                    f"release {release.number} cannot start: {reason.text}", hint=reason.hint
+                )
+            return reason.text
+
+        yield from wait("stage", look, seconds, poll=POLL)
+
+    def _await_table(self, runtime: Runtime, phase: str) -> Flow[None]:
+        """Wait until every gateway that may get clients uses the runtime's routing table."""
+
+        def look() -> str | None:
+            found = self.gateways(runtime.id)
+            if not found.ready:
+                return f"no gateway of {names.rayservice(self._service, runtime.id)} is ready"
+            late = found.behind(runtime.generation)
+            if late:
+                return f"{len(late)} of {len(found.ready)} gateways take over the routing table"
+            return None
+
+        yield from wait(phase, look, HANDOVER_SECONDS, poll=POLL)
+
+    def _await_door(self, runtime: str) -> Flow[None]:
+        """Wait until the Service leads to this runtime's gateways and to no other's."""
+        labels = {"kubernetes.io/service-name": self._service}
+
+        def look() -> str | None:
+            wanted = {pod["metadata"]["name"] for pod in self.pods(runtime, names.GATEWAY)}
+            slices = self._client.list("EndpointSlice", self._namespace, labels)
+            ends = [e for s in slices for e in s.get("endpoints") or [] if _serves(e)]
+            led = {e.get("targetRef", {}).get("name", "") for e in ends}
+            if led and led <= wanted:
+                return None
+            return f"the Service takes over the gateways of {self._service}-{runtime}"
+
+        yield from wait("shift", look, HANDOVER_SECONDS, poll=POLL)
+
+    def _scale(self, runtime: Runtime) -> None:
+        """Have as many replica pods as the runtime's releases need, once KubeRay has made its
+        Ray cluster; those that no release needs any more go."""
+        holder = self.live().runtime(runtime.id)
+        if holder is None or not holder.raycluster:
+            return
+        found = self._client.get("RayCluster", holder.raycluster, self._namespace)
+        surplus = 0 if found is None or runtime.autoscaled else scaling.count(found) - runtime.pods
+        leaving = self._idle(runtime)[:surplus] if surplus > 0 else ()
+        self._guard()
+        scaling.scale(self._client, self._namespace, holder.raycluster, runtime, leaving)
+
+    def _idle(self, runtime: Runtime) -> tuple[str, ...]:
+        """Names of the pods that no replica of the runtime's releases runs on.
+
+        Raises:
+            TargetError: When no gateway tells: no pod is then given up, since any may be needed.
+        """
+        found = self.gateways(runtime.id)
+        kept: set[str] = set()
+        for release in runtime.releases:
+            where = found.replica_ips(application_name(self._service, release.number))
+            if where is None:
+                raise TargetError(
+                    f"no gateway of {self._service}-{runtime.id} tells on which pods replicas run",
+                    hint="deploy again: it goes on from here",
+                )
+            kept |= where
+        pods = self.pods(runtime.id, names.REPLICA)
+        return tuple(
+            sorted(p["metadata"]["name"] for p in pods if p["status"].get("podIP") not in kept)
+        )
+
+    def _await_gone(self, runtime: str, number: int) -> Flow[None]:
+        def look() -> str | None:
+            holder = self.live().runtime(runtime)
+            left = holder is not None and holder.find(number) is not None
+            return f"release {number} ends its replicas" if left else None
+
+        yield from wait("remove", look, GONE_SECONDS, poll=POLL)
+
+
+def _holder(desired: Desired, number: int) -> Runtime:
+    runtime = desired.holding(number)
+    if runtime is None:
+        raise TargetError(f"release {number} of {desired.service} is in no runtime")
+    return runtime
+
+
+def _serves(endpoint: Manifest) -> bool:
+    conditions = endpoint.get("conditions", {})
+    return conditions.get("ready") is not False or conditions.get("serving") is True
+
+
+def last_sentence(message: str) -> str:
+    """The line of a Serve message that says what happened: its last."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "Serve gave no reason"
