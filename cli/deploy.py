@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cli.options import Files, Format, Output, Yes
+from cli.options import Files, Format, Output, Owning, Yes
 
 if TYPE_CHECKING:
     from llmops.events import Event, Finished, Planned
@@ -14,14 +14,19 @@ if TYPE_CHECKING:
 NAME = "deploy"
 
 
-def command(file: Files = None, yes: Yes = False, output: Output = Format.TEXT) -> None:
+def command(
+    file: Files = None,
+    yes: Yes = False,
+    take_ownership: Owning = False,
+    output: Output = Format.TEXT,
+) -> None:
     """Serve what the spec says; ends when a real generation has proved it.
 
     A running release keeps the traffic until the new one has answered, and keeps it for good when
     the new one fails (exit 4). Killed at any point, the same command goes on from there.
     """
     from cli.output import Drawer, ask, draw, may_ask, print_data
-    from cli.places import place_of, remember, target_of
+    from cli.places import owning, place_of, remember, target_of
     from cli.specs import placed, read_spec
     from llmops import workflow
 
@@ -38,7 +43,8 @@ def command(file: Files = None, yes: Yes = False, output: Output = Format.TEXT) 
 
     made: dict[str, str] = {}
     with placed(loaded):
-        flow = workflow.deploy(target_of(loaded.deployment), loaded.deployment, confirm=confirm)
+        target = owning(target_of(loaded.deployment), take_ownership)
+        flow = workflow.deploy(target, loaded.deployment, confirm=confirm)
         finished = draw(_watched(flow, made) if output is not Format.TEXT else flow, drawer)
     if output is not Format.TEXT:
         print_data(_document(finished, made), output)

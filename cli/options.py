@@ -47,6 +47,14 @@ Namespace = Annotated[
     typer.Option("--namespace", "-N", help="Namespace of a service on Kubernetes.", metavar="NAME"),
 ]
 
+Owning = Annotated[
+    bool,
+    typer.Option(
+        "--take-ownership",
+        help="On Kubernetes: set fields that others have set since, and own them from then on.",
+    ),
+]
+
 DEFAULT_FILE = Path("llmops.yaml")
 
 

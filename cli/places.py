@@ -99,6 +99,23 @@ def service_place(name: str, context: str | None, namespace: str | None) -> Plac
     return remembered().get(name, HERE)
 
 
+def owning(target: Target, asked: bool) -> Target:
+    """The target, which sets what others have set too where that is asked for.
+
+    Raises:
+        InputError: On this machine, where nobody else sets anything.
+    """
+    if not asked:
+        return target
+    from llmops.errors import InputError
+    from serving.local import LocalTarget
+
+    if isinstance(target, LocalTarget):
+        raise InputError("--take-ownership is for a service on Kubernetes")
+    target.take_ownership = True
+    return target
+
+
 def remember(name: str, place: Place) -> None:
     """Note where a service is deployed to, before anything is made there."""
     file = _file(name)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Context, Namespace, Service, Yes
+from cli.options import Context, Namespace, Owning, Service, Yes
 
 NAME = "rollback"
 
@@ -20,17 +20,18 @@ def command(
         ),
     ] = None,
     yes: Yes = False,
+    take_ownership: Owning = False,
     context: Context = None,
     namespace: Namespace = None,
 ) -> None:
     """Make a new release that repeats an earlier good one, and prove it."""
     from cli.output import Drawer, ask, draw, may_ask
-    from cli.places import service_target
+    from cli.places import owning, service_target
     from llmops import workflow
     from llmops.errors import RefusedError
 
     may_ask(yes)
-    target = service_target(name, context, namespace)
+    target = owning(service_target(name, context, namespace), take_ownership)
     wanted = f"release {release}" if release else "the last good release before this one"
     if not yes and not ask(f"Roll {name} back to {wanted}?"):
         raise RefusedError("nothing was changed")

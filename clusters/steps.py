@@ -24,6 +24,7 @@ from clusters.desired import (
 from clusters.gateways import Gateways
 from clusters.live import Live, LiveRuntime, read_live
 from clusters.model import Manifest, Runtime
+from clusters.notes import note
 from clusters.ports import Writer
 from clusters.reasons import Reason
 from llmops.errors import TargetError
@@ -62,6 +63,8 @@ class Steps:
         store: ReleaseStore,
         why: Why,
         guard: Callable[[], None],
+        *,
+        take_ownership: bool = False,
     ) -> None:
         self._client = client
         self._namespace = namespace
@@ -69,6 +72,7 @@ class Steps:
         self._store = store
         self._why = why
         self._guard = guard
+        self._take_ownership = take_ownership
 
     # What is there
 
@@ -184,11 +188,17 @@ class Steps:
 
         yield from wait("remove", look, GONE_SECONDS, poll=POLL)
 
+    def tell(self, number: int, reason: str, message: str) -> None:
+        """Tell what was done with a release, as an event of the RayService that has it."""
+        holder = self.live().holding(number)
+        if holder is not None:
+            note(self._client, holder.document, reason, message)
+
     # What a step is made of
 
     def _apply(self, manifests: tuple[Manifest, ...]) -> None:
         self._guard()
-        apply_all(self._client, manifests)
+        apply_all(self._client, manifests, force=self._take_ownership)
 
     def _move(self, desired: Desired) -> None:
         self._apply(rendering.moving(self.manifests(desired)))

@@ -24,6 +24,7 @@ from clusters.drift import Drift, drift
 from clusters.engines import engine_of
 from clusters.facts import cluster_facts
 from clusters.held import Held
+from clusters.image import Unreachable, mismatch, read_labels
 from clusters.kubeconfig import Access, find
 from clusters.lease import LeaseLock
 from clusters.live import Live
@@ -37,7 +38,8 @@ from clusters.shape import shape_of
 from clusters.steps import Steps
 from clusters.store import ConfigMapReleaseStore
 from clusters.trouble import Forbidden
-from llmops.errors import InputError
+from llmops import __version__
+from llmops.errors import InputError, RefusedError
 from llmops.events import Flow, ObjectChange, Progress
 from llmops.planning import Facts, LiveRelease, MachineFacts, Plan
 from llmops.releases import Release, Seen, State, records
@@ -61,6 +63,9 @@ class ClusterTarget:
         self.access: Access = find(context)
         self.namespace = namespace or self.access.namespace or "default"
         self._held: Held | None = None
+        self._checked: set[str] = set()
+        self.take_ownership = False
+        """Whether fields that others have set are set all the same; the user must say so."""
 
     @cached_property
     def client(self) -> Writer:
@@ -87,6 +92,7 @@ class ClusterTarget:
         return Steps(
             self.client, self.namespace, service, self.store,
             lambda runtime: self._why(service, runtime), self._guard,
+            take_ownership=self.take_ownership,
         )  # fmt: skip
 
     def _guard(self) -> None:
@@ -114,7 +120,26 @@ class ClusterTarget:
             self.client.list("Node"), self.client.list("Pod"), _digest(live),
         )  # fmt: skip
         engine = engine_of(deployment, cluster)
+        yield from self._check_image(deployment.image or "", engine)
         return Facts(model, _NO_MACHINE, self._live(live), engine, cluster)
+
+    def _check_image(self, image: str, engine: str) -> Flow[None]:
+        """Refuse an image that is not there, or has another llmops or engine than the plan.
+
+        A registry that does not answer from here may answer the nodes: that is told, and the pods'
+        own word is taken before the release gets traffic.
+        """
+        if image in self._checked:
+            return
+        yield Progress("image", f"reading the labels of {image}")
+        found = read_labels(image)
+        if isinstance(found, Unreachable):
+            if found.absent:
+                raise RefusedError(found.reason, hint=found.hint, path="image")
+            yield Progress("image", f"its labels cannot be read from here: {found.reason}")
+        elif wrong := mismatch(found, __version__, engine):
+            raise RefusedError(wrong, hint="llmops image build makes one that fits", path="image")
+        self._checked.add(image)
 
     def _require_kuberay(self) -> None:
         if not self.client.serves("RayService"):
@@ -206,7 +231,8 @@ class ClusterTarget:
             RefusedError: When the API server would refuse it, or others own what it would change.
         """
         changes = preview(self.client, self._meant(plan, traffic=False))
-        refuse_conflicts(changes, plan.service)
+        if not self.take_ownership:
+            refuse_conflicts(changes, plan.service)
         return tuple(_change(change) for change in changes)
 
     def render(self, plan: Plan) -> tuple[Manifest, ...]:
@@ -281,6 +307,7 @@ class ClusterTarget:
         yield from steps.stage(release, release.plan.start_deadline_seconds)
         yield from self._await_keys(release.service)
         proof.versions(steps, release)
+        steps.tell(release.number, "Staged", f"release {release.number} runs, without traffic")
         yield Progress("stage", "ready", time.monotonic() - began)
 
     def verify(self, release: Release) -> Flow[None]:
@@ -290,11 +317,17 @@ class ClusterTarget:
             release.plan.model.source, release.plan.model.revision
         )
         key = self.operator_key(release.service)
-        proof.ask(self.client, self.namespace, self.steps(release.service), release, model, key)
+        steps = self.steps(release.service)
+        proof.ask(self.client, self.namespace, steps, release, model, key)
+        steps.tell(
+            release.number, "Verified", f"release {release.number} answered with a real generation"
+        )
 
     def shift(self, release: Release) -> Flow[None]:
         """Give the release all new requests."""
-        yield from self.steps(release.service).shift(release)
+        steps = self.steps(release.service)
+        yield from steps.shift(release)
+        steps.tell(release.number, "Shifted", f"release {release.number} has all new requests")
 
     def drain(self, release: Release, deadline: float) -> Flow[None]:
         """Wait until nothing is in flight there, at most until `deadline`."""
@@ -302,7 +335,9 @@ class ClusterTarget:
 
     def remove(self, service: str, number: int) -> Flow[None]:
         """Take a release away with its pods."""
-        yield from self.steps(service).remove(number)
+        steps = self.steps(service)
+        steps.tell(number, "Removing", f"release {number} goes, with its pods")
+        yield from steps.remove(number)
 
     def retire(self, service: str, *, keep_logs: bool) -> Flow[None]:  # noqa: ARG002 - pods keep no log
         """After the last release is removed: everything else of the service but its history."""

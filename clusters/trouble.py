@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from llmops.errors import InputError, LlmopsError, RefusedError, TargetError
+from llmops.errors import InputError, LlmopsError, RefusedError, TargetError, UnreachableError
 
 KUBERAY = "1.7"
 """First version of KubeRay that has every field that llmops sets."""
@@ -51,7 +51,7 @@ class Owned:
     field: str
 
 
-class Unreachable(TargetError):
+class Unreachable(UnreachableError):
     """There was no answer. `passing`: whether asking again may help."""
 
     def __init__(self, message: str, *, hint: str = "", passing: bool = True) -> None:

@@ -7,7 +7,8 @@
     ├── BusyError               3   another writer holds the service; names the holder
     ├── ModelError              2   a model cannot be had, or is not what its manifest says
     └── TargetError             4   the target failed; `serving`: a release still serves
-                                5   … and nothing serves
+        │                       5   … and nothing serves
+        └── UnreachableError        the target cannot be asked; what runs there goes on
 
 A message says what, where, what was expected and what was found; `hint` says what to do next.
 Messages never carry a secret: whoever raises one cleans it first.
@@ -27,6 +28,7 @@ __all__ = [
     "RefusedError",
     "SpecError",
     "TargetError",
+    "UnreachableError",
 ]
 
 
@@ -120,3 +122,7 @@ class TargetError(LlmopsError):
         super().__init__(message, hint=hint)
         self.serving = serving
         self.exit_code = 4 if serving else 5
+
+
+class UnreachableError(TargetError):
+    """The target cannot be asked. That says nothing about what runs there: nobody is to blame."""

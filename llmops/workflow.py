@@ -12,7 +12,13 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
 
-from llmops.errors import InputError, LlmopsError, RefusedError, TargetError
+from llmops.errors import (
+    InputError,
+    LlmopsError,
+    RefusedError,
+    TargetError,
+    UnreachableError,
+)
 from llmops.events import (
     Event,
     Finished,
@@ -313,9 +319,13 @@ def _reconcile(operator: Operator, service: str, desired: Desired, clock: Clock)
             raise _failure(service, step, cause) from cause
         try:
             yield from _act(operator, observed, step, clock)
+        except UnreachableError as error:
+            serving = observed.history.live is not None
+            hint = error.hint or "deploy again: it goes on from here"
+            raise UnreachableError(error.message, hint=hint, serving=serving) from error
         except LlmopsError as error:
             if not isinstance(step, (Stage, Verify)):
-                raise _unfinished(operator, service, error) from error
+                raise _unfinished(operator, observed, error) from error
             if _is_live(observed, step.number):
                 # The last good one will not start again: what is wanted is not to blame for that.
                 desired = replace(desired, given_up=desired.given_up | {step.number})
@@ -371,9 +381,12 @@ def _failure(service: str, blocked: Blocked, cause: LlmopsError | None) -> Targe
     return TargetError(f"{message}; {what}", hint=hint, serving=serving)
 
 
-def _unfinished(operator: Operator, service: str, error: LlmopsError) -> TargetError:
+def _unfinished(operator: Operator, observed: Observed, error: LlmopsError) -> TargetError:
     """What to raise when traffic or a release could not be moved: whether anything serves."""
-    serving = any(s.share and s.phase is Phase.READY for s in operator.observe(service))
+    seen = observed.seen
+    with contextlib.suppress(LlmopsError):  # a target that cannot be asked goes on as it was
+        seen = operator.observe(observed.history.service)
+    serving = any(s.share and s.phase is Phase.READY for s in seen)
     hint = error.hint or "deploy again: it goes on from here"
     return TargetError(error.message, hint=hint, serving=serving)
 
