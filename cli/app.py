@@ -17,6 +17,7 @@ from cli import (
     bench,
     catalog,
     chat,
+    cluster,
     deploy,
     destroy,
     diff,
@@ -57,6 +58,7 @@ for verb in (history, diff, rollback, destroy, doctor):
 app.add_typer(keys.group, name="keys")
 app.add_typer(image.group, name="image")
 app.add_typer(catalog.group, name="catalog")
+app.add_typer(cluster.group, name="cluster")
 
 
 @app.callback()

@@ -20,7 +20,8 @@ def command(
 
     may_ask(yes)
     target = service_target(name, context, namespace)
-    target.history(name)
+    if not target.observe(name):
+        target.history(name)
     if not yes and not ask(f"Remove {name}, its releases and its keys?"):
         raise RefusedError("nothing was changed")
     finished = draw(workflow.destroy(target, name), Drawer())

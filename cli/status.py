@@ -96,13 +96,20 @@ def _health(service: ServiceStatus) -> str:
     return "healthy" if service.healthy else "quiet"
 
 
+def _metrics(service: ServiceStatus) -> str:
+    if service.metrics_url:
+        return service.metrics_url
+    pods = service.target == "kubernetes" and bool(service.releases)
+    return "port 9090 of its gateway pods" if pods else "none: nothing runs"
+
+
 def _print_one(service: ServiceStatus) -> None:
     from cli.output import ago, print_table
     from llmops.units import Bytes
 
     typer.echo(f"{service.name} on {service.target}: {_health(service)}")
     typer.echo(f"  endpoint     {service.url} (model '{service.model}')")
-    typer.echo(f"  metrics      {service.metrics_url or 'none: nothing runs'}")
+    typer.echo(f"  metrics      {_metrics(service)}")
     typer.echo(f"  last answer  {ago(service.last_generation_at)}")
     typer.echo(
         f"  rates        {service.requests_per_minute:.0f} requests/min,"

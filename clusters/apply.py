@@ -316,10 +316,14 @@ def _pinned(wanted: Manifest, now: Manifest | None) -> Manifest:
 
 def _listed(client: Reader, kind: str, namespace: str, service: str) -> list[Manifest]:
     labels = {names.MANAGED_BY: names.MANAGER, names.SERVICE: service}
-    within = namespace if resource(kind).namespaced else ""
     try:
-        return client.list(kind, within, labels)
-    except NotServed:
+        if resource(kind).namespaced:
+            return client.list(kind, namespace, labels)
+        # A service of this name may be in another namespace too: the object's name tells.
+        own = f"{names.MANAGER}-{namespace}-{service}-"
+        return [o for o in client.list(kind, "", labels) if o["metadata"]["name"].startswith(own)]
+    except (Forbidden, NotServed):
+        # Whoever may not see a kind has made none of it for the service.
         return []
 
 

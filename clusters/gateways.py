@@ -14,6 +14,7 @@ from typing import Any
 from clusters import names
 from clusters.model import Manifest
 from clusters.ports import Reader
+from clusters.trouble import Forbidden
 from llmops.errors import LlmopsError
 
 ANSWER_SECONDS = 5.0
@@ -101,7 +102,11 @@ def is_ready(pod: Manifest) -> bool:
 
 
 def ask(reader: Reader, namespace: str, pods: Iterable[Manifest]) -> Gateways:
-    """Ask each pod for its state."""
+    """Ask each pod for its state.
+
+    Raises:
+        Forbidden: When this user may not ask: they would seem not to answer, for ever.
+    """
     found = []
     for pod in pods:
         if "deletionTimestamp" in pod["metadata"] or not pod.get("status", {}).get("podIP"):
@@ -115,6 +120,8 @@ def _state(reader: Reader, namespace: str, pod: str) -> Mapping[str, Any] | None
     try:
         answer = reader.proxy(pod, namespace, names.OPS_PORT, "/state", timeout=ANSWER_SECONDS)
         document = json.loads(answer.body) if answer.status == 200 else None
+    except Forbidden:
+        raise
     except (LlmopsError, ValueError):  # it starts, ends, or cannot be reached: it does not answer
         return None
     valid = isinstance(document, dict) and isinstance(document.get("generation"), int)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from clusters.kept import Keeper
 from clusters.lease_record import DURATION, Record
 from clusters.model import Manifest
-from llmops.errors import BusyError, LlmopsError, TargetError
+from llmops.errors import BusyError, LlmopsError, UnreachableError
 from llmops.releases import Conflict
 
 EVERY = 15.0
@@ -127,9 +127,9 @@ class Held:
         if not self._lost and self._stale():
             raise self._unsure(reason)
 
-    def _unsure(self, reason: str) -> TargetError:
+    def _unsure(self, reason: str) -> UnreachableError:
         seconds = int(self._elapsed() - self._renewed)
-        return TargetError(
+        return UnreachableError(
             f"the lock of {self._service} could not be renewed for {seconds} s: {reason}",
             hint="another may have taken it; nothing more was changed: run again",
         )

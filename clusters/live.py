@@ -20,8 +20,13 @@ from llmops.errors import TargetError
 from llmops.releases import Phase
 from serving.serve_config import GATEWAY, release_of
 
-PHASES = {"RUNNING": Phase.READY, "DEPLOY_FAILED": Phase.FAILED, "UNHEALTHY": Phase.FAILED}
-"""What Ray Serve calls an application's state, and what that means for a release."""
+PHASES = {"RUNNING": Phase.READY, "DEPLOY_FAILED": Phase.FAILED}
+"""What Ray Serve calls an application's state, and what that means for a release.
+
+Any other is on its way, `UNHEALTHY` too: that is one that ran and lost a replica, which Serve
+replaces by itself while the others answer. To count it as failed would give up a release that
+serves.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class Shape:
     target: KubernetesTarget
     apart: str = ""
     """Mark of pods that are kept apart from others that look the same."""
+    autoscaled: bool = False
+    """Whether there is an autoscaler beside the head: KubeRay adds none to a head that runs."""
 
 
 @dataclass(frozen=True, slots=True)

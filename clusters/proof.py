@@ -7,19 +7,24 @@ still beside it is asked at each of its own gateways.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from clusters import names
 from clusters.ports import Connection, Reader
 from clusters.resources import pod_proxy, service_proxy
 from clusters.steps import Steps
+from clusters.trouble import About, refusal
 from llmops import __version__
-from llmops.errors import TargetError
+from llmops.errors import LlmopsError, TargetError
 from llmops.releases import Release
 from serving.client import TOKENS, Endpoint, Line, Probe
 
 MOST_GATEWAYS = 4
 """Gateways of a runtime that are asked one by one, at most."""
+
+FORBIDDEN = "cannot create resource"
+"""What the API server says, of its proxy, to whoever may not ask through it."""
 
 
 def line(connection: Connection) -> Line:
@@ -45,10 +50,11 @@ def ask(
 
     Raises:
         TargetError: When one of its doors gives another answer, or it has none.
+        Forbidden: When this user may not ask through the API server.
     """
     connection = client.connection()
     for url in _doors(connection, namespace, steps, release):
-        Probe(
+        probe = Probe(
             url=url,
             key=key,
             service=release.service,
@@ -56,7 +62,20 @@ def ask(
             model=model,
             tokens=min(TOKENS, release.plan.limits.max_tokens),
             line=line(connection),
-        ).ask()
+        )
+        try:
+            probe.ask()
+        except TargetError as error:
+            if FORBIDDEN in error.message:
+                raise _forbidden(error.message, namespace) from error
+            raise
+
+
+def _forbidden(said: str, namespace: str) -> LlmopsError:
+    """The API server let no request through, and its words are those of the failed proof."""
+    said = said.replace('\\"', '"')
+    status = json.dumps({"kind": "Status", "message": said}).encode()
+    return refusal(403, status, About("create", "the endpoint", namespace=namespace))
 
 
 def _doors(connection: Connection, namespace: str, steps: Steps, release: Release) -> list[str]:

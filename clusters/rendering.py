@@ -14,6 +14,9 @@ from serving.serve_config import Pods, RuntimeSettings, render, routes
 FOLLOWED = "mounted"
 """Version of the keys in a routing table: gateways follow the mounted file by themselves."""
 
+MOVING = ("RayService", "Service")
+"""Kinds of the objects that traffic moves by."""
+
 
 def serve_config(runtime: Runtime) -> dict[str, Any]:
     """What Ray Serve is told of a runtime: the same as on every target, placed on its pods."""
@@ -49,4 +52,9 @@ def objects(
 
 def moving(manifests: tuple[Manifest, ...]) -> tuple[Manifest, ...]:
     """Those of the objects that traffic moves by: the runtimes, and the Service."""
-    return tuple(m for m in manifests if m["kind"] in ("RayService", "Service"))
+    return tuple(m for m in manifests if m["kind"] in MOVING)
+
+
+def around(manifests: tuple[Manifest, ...]) -> tuple[Manifest, ...]:
+    """The others: what stands around the runtimes."""
+    return tuple(m for m in manifests if m["kind"] not in MOVING)

@@ -21,8 +21,16 @@ KINDS = (
 """Kinds of a namespace that a service may have, in the order in which they go."""
 
 
+ALWAYS = frozenset({"NetworkPolicy", "PodDisruptionBudget", "Secret", "Service", "ServiceAccount"})
+"""Kinds that every service has: whoever may not see them cannot say that nothing is left."""
+
+
 def retire(client: Writer, namespace: str, steps: Steps, service: str) -> Flow[None]:
-    """Take away all that is left of the service but its ConfigMap of releases and its Lease."""
+    """Take away all that is left of the service but its ConfigMap of releases and its Lease.
+
+    Raises:
+        Forbidden: When this user may not see or delete what a service always has.
+    """
     for runtime in steps.live().runtimes:
         yield from steps.delete_runtime(runtime)
     for kind in KINDS:
@@ -38,5 +46,7 @@ def _ours(client: Writer, kind: str, namespace: str, service: str) -> list[Manif
     try:
         return client.list(kind, namespace, labels) if client.serves(kind) else []
     except Forbidden:
-        # Whoever may not see a kind has made none of it for the service: nothing can be left.
+        if kind in ALWAYS:
+            raise
+        # Whoever may not see one of the others has made none of it for the service.
         return []

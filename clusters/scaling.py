@@ -1,4 +1,4 @@
-"""How many replica pods a running Ray cluster has, set on the RayCluster itself.
+"""How many gateway and replica pods a running Ray cluster has, set on the RayCluster itself.
 
 KubeRay carries no change of replicas from a RayService to a RayCluster that runs (its digest of the
 cluster leaves them out), so they are set where Ray's own autoscaler sets them, and in the same way:
@@ -23,11 +23,15 @@ TRIES = 10
 
 def count(raycluster: Manifest) -> int:
     """Replica pods that the Ray cluster is to have now."""
-    return int(_group(raycluster).get("replicas", 0))
+    return int(_group(raycluster, names.REPLICA).get("replicas", 0))
 
 
 def scaled(raycluster: Manifest, runtime: Runtime, leaving: Sequence[str]) -> Manifest:
     """The RayCluster as it should be for what the runtime runs; the same object when it is so.
+
+    Gateways are only ever added: which of them Serve gives up when there should be fewer, and which
+    pod KubeRay would take, are two choices, and the second may hit one that answers. A pod without
+    a gateway gets no clients.
 
     Args:
         raycluster: As it is.
@@ -35,7 +39,8 @@ def scaled(raycluster: Manifest, runtime: Runtime, leaving: Sequence[str]) -> Ma
         leaving: Names of the pods that go when there are fewer than now.
     """
     edited = copy.deepcopy(raycluster)
-    group = _group(edited)
+    _more_gateways(_group(edited, names.GATEWAY), runtime.shape.target.gateways)
+    group = _group(edited, names.REPLICA)
     group["minReplicas"], group["maxReplicas"] = runtime.pods, runtime.most_pods
     if not runtime.autoscaled:
         group["replicas"] = runtime.pods
@@ -70,13 +75,18 @@ def scale(
     )
 
 
-def _group(raycluster: Manifest) -> Manifest:
+def _more_gateways(group: Manifest, wanted: int) -> None:
+    if int(group.get("replicas", 0)) < wanted:
+        group |= {"replicas": wanted, "minReplicas": wanted, "maxReplicas": wanted}
+
+
+def _group(raycluster: Manifest, role: str) -> Manifest:
     groups = raycluster["spec"].get("workerGroupSpecs", [])
-    found: Manifest | None = next((g for g in groups if g["groupName"] == names.REPLICA), None)
+    found: Manifest | None = next((g for g in groups if g["groupName"] == role), None)
     if found is None:
         name = raycluster["metadata"]["name"]
         raise TargetError(
-            f"RayCluster {name} has no worker group '{names.REPLICA}': it was edited by hand",
+            f"RayCluster {name} has no worker group '{role}': it was edited by hand",
             hint="destroy the service and deploy it again",
         )
     return found

@@ -48,6 +48,7 @@ def shape_of(plan: Plan) -> Shape:
         disk=int(plan.pod.disk.value),
         target=_target(plan),
         apart=plan.apart,
+        autoscaled=plan.layout.replicas_low != plan.layout.replicas_high,
     )
 
 
@@ -68,6 +69,7 @@ def digest(shape: Shape) -> str:
         "disk": shape.disk,
         "target": target,
         **({"apart": shape.apart} if shape.apart else {}),
+        **({"autoscaled": True} if shape.autoscaled else {}),
     }
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from clusters import gateways, names, quantities, rendering, scaling
-from clusters.apply import apply_all
+from clusters.apply import apply_all, key_of, prune
 from clusters.desired import (
     Desired,
     as_it_is,
@@ -25,6 +25,8 @@ from clusters.gateways import Gateways
 from clusters.live import Live, LiveRuntime, read_live
 from clusters.model import Manifest, Runtime
 from clusters.notes import note
+from clusters.objects import KINDS
+from clusters.patience import Patience
 from clusters.ports import Writer
 from clusters.reasons import Reason
 from llmops.errors import TargetError
@@ -42,8 +44,11 @@ HANDOVER_SECONDS = 120.0
 GONE_SECONDS = 180.0
 """For KubeRay and the kubelets to end what was taken away, beyond the drain."""
 
-HOPELESS_LOOKS = 10
-"""How often in a row a reason must be hopeless before a wait for it is given up."""
+AROUND = tuple(k for k in KINDS if k not in (*rendering.MOVING, "NetworkPolicy"))
+"""What stands around runtimes, and goes once no release asks for it."""
+
+OF_ONE_RUNTIME = ("PodDisruptionBudget", "NetworkPolicy")
+"""What goes with its runtime; policies last, because pods that end keep to them."""
 
 
 class Why(Protocol):
@@ -116,6 +121,9 @@ class Steps:
 
     def stage(self, release: Release, seconds: float) -> Flow[None]:
         """Have the release run in its runtime, without traffic; ends when it can be asked."""
+        if self._has_failed(release):
+            # Serve tries an application that has failed no more, whoever asks: it must be a new one
+            yield from self.remove(release.number)
         desired = with_release(self.desired(), release)
         runtime = _holder(desired, release.number)
         yield from self._until_replaceable(runtime.id)
@@ -136,7 +144,8 @@ class Steps:
         self._move(desired)
         yield from self._await_door(runtime.id)
         for other in desired.runtimes:
-            yield from self._await_table(other, "shift")
+            # One that is left may be broken, which is why it is left: clients are not led there.
+            yield from self._await_table(other, "shift", quietly=other.id != runtime.id)
 
     def drain(self, release: Release, seconds: float) -> Flow[None]:
         """Send nothing new to the release, and wait until it has nothing in flight."""
@@ -146,7 +155,7 @@ class Steps:
         desired = without_traffic(desired, release.number)
         runtime = _holder(desired, release.number)
         self._move(desired)
-        yield from self._await_table(runtime, "drain")
+        yield from self._await_table(runtime, "drain", quietly=runtime.id != desired.active)
 
         def look() -> str | None:
             found = self.gateways(runtime.id)
@@ -165,28 +174,38 @@ class Steps:
         if holder is None:
             return
         runtime = desired.runtime(holder.id)
-        if runtime is not None:
-            # Its pods first: once its application has gone, nothing tells which they were.
-            self._scale(runtime)
-            self._move(desired)
         if runtime is None:
+            self._around(desired, AROUND)
             yield from self.delete_runtime(holder)
-        else:
-            yield from self._await_gone(holder.id, number)
+            self._prune(desired, OF_ONE_RUNTIME)
+            return
+        seconds = GONE_SECONDS + self._longest_drain()
+        self._around(desired, (*AROUND, "NetworkPolicy"))
+        # Its pods first: once its application has gone, nothing tells which they were.
+        self._scale(runtime, fewer=True)
+        self._move(desired)
+        yield from self._await_gone(holder.id, number, seconds)
 
     def delete_runtime(self, runtime: LiveRuntime) -> Flow[None]:
         """Delete a RayService with all that KubeRay made for it; returns when it is gone."""
         self._guard()
+        seconds = GONE_SECONDS + self._longest_drain()
         self._client.delete("RayService", runtime.name, self._namespace, propagation="Foreground")
 
         def look() -> str | None:
             left = self._client.get("RayService", runtime.name, self._namespace)
             pods = sum(len(self.pods(runtime.id, role)) for role in names.ROLES)
-            if left is None and not pods:
-                return None
-            return f"{pods} pods of {runtime.name} end"
+            if pods:
+                return f"{pods} pods of {runtime.name} end"
+            return f"KubeRay has not let go of RayService {runtime.name} yet" if left else None
 
-        yield from wait("remove", look, GONE_SECONDS, poll=POLL)
+        yield from wait("remove", look, seconds, poll=POLL)
+
+    def mend(self) -> None:
+        """Have every object of the service as the releases say; what is so is not written."""
+        desired = self.desired()
+        if desired.active:
+            self._apply(self.manifests(desired))
 
     def tell(self, number: int, reason: str, message: str) -> None:
         """Tell what was done with a release, as an event of the RayService that has it."""
@@ -203,6 +222,33 @@ class Steps:
     def _move(self, desired: Desired) -> None:
         self._apply(rendering.moving(self.manifests(desired)))
 
+    def _around(self, desired: Desired, kinds: tuple[str, ...]) -> None:
+        """Have what stands around the runtimes be as the releases say that stay: budgets keep fewer
+        pods, and what only the others asked for, such as a way in from outside, goes."""
+        if desired.active:  # else the next release says what it wants, or all of it is taken away
+            self._apply(rendering.around(self.manifests(desired)))
+            self._prune(desired, kinds)
+
+    def _prune(self, desired: Desired, kinds: tuple[str, ...]) -> None:
+        self._guard()
+        keep = [key_of(manifest) for manifest in self.manifests(desired)]
+        prune(self._client, self._namespace, self._service, keep, kinds)
+
+    def _longest_drain(self) -> float:
+        """Seconds that pods of any release, told to end, may wait for their last answers."""
+        releases = self._store.read(self._service)[0].releases
+        return max((release.plan.drain_seconds for release in releases), default=0.0)
+
+    def _has_failed(self, release: Release) -> bool:
+        """Whether Serve has given the release up, and nothing of it answers."""
+        holder = self.live().holding(release.number)
+        seen = holder.find(release.number) if holder else None
+        if holder is None or seen is None or seen.phase is not Phase.FAILED:
+            return False
+        found = self.gateways(holder.id)
+        where = found.replica_ips(application_name(self._service, release.number))
+        return not found.ready if where is None else not where
+
     def _until_replaceable(self, runtime: str) -> Flow[None]:
         """Wait until a runtime of this id that is being deleted has gone."""
 
@@ -218,10 +264,9 @@ class Steps:
         Raises:
             TargetError: With the real cause, as soon as waiting longer cannot help.
         """
-        hopeless = 0
+        patience = Patience(lambda: self._why(runtime))
 
         def look() -> str | None:
-            nonlocal hopeless
             holder = self.live().runtime(runtime)
             seen = holder.find(release.number) if holder else None
             if seen is not None and seen.phase is Phase.READY:
@@ -231,9 +276,11 @@ class Steps:
                     f"release {release.number} did not start: {last_sentence(seen.message)}",
                     hint=f"llmops logs {self._service} --release {release.number}",
                 )
-            reason = self._why(runtime)
-            hopeless = hopeless + 1 if reason.hopeless else 0
-            if hopeless >= HOPELESS_LOOKS:
+            if patience.due:
+                # KubeRay may have made the Ray cluster of an older RayService meanwhile.
+                self._scale(_holder(self.desired(), release.number))
+            reason = patience.reason()
+            if patience.ended:
                 raise TargetError(
                     f"release {release.number} cannot start: {reason.text}", hint=reason.hint
                 )
@@ -241,19 +288,27 @@ class Steps:
 
         yield from wait("stage", look, seconds, poll=POLL)
 
-    def _await_table(self, runtime: Runtime, phase: str) -> Flow[None]:
-        """Wait until every gateway that may get clients uses the runtime's routing table."""
+    def _await_table(self, runtime: Runtime, phase: str, *, quietly: bool = False) -> Flow[None]:
+        """Wait until every gateway that may get clients uses the runtime's routing table.
+
+        `quietly`: whether it goes on all the same when that takes too long.
+        """
 
         def look() -> str | None:
             found = self.gateways(runtime.id)
             if not found.ready:
                 return f"no gateway of {names.rayservice(self._service, runtime.id)} is ready"
             late = found.behind(runtime.generation)
+            if mute := sorted({*late} & {*found.silent}):
+                return (
+                    f"gateway {mute[0]} is ready, and does not answer the API server on port"
+                    f" {names.OPS_PORT}: a network policy may forbid it"
+                )
             if late:
                 return f"{len(late)} of {len(found.ready)} gateways take over the routing table"
             return None
 
-        yield from wait(phase, look, HANDOVER_SECONDS, poll=POLL)
+        yield from wait(phase, look, HANDOVER_SECONDS, expire_quietly=quietly, poll=POLL)
 
     def _await_door(self, runtime: str) -> Flow[None]:
         """Wait until the Service leads to this runtime's gateways and to no other's."""
@@ -270,14 +325,17 @@ class Steps:
 
         yield from wait("shift", look, HANDOVER_SECONDS, poll=POLL)
 
-    def _scale(self, runtime: Runtime) -> None:
+    def _scale(self, runtime: Runtime, *, fewer: bool = False) -> None:
         """Have as many replica pods as the runtime's releases need, once KubeRay has made its
-        Ray cluster; those that no release needs any more go."""
+        Ray cluster. With `fewer`, those that no release needs any more go; else there are only ever
+        more."""
         holder = self.live().runtime(runtime.id)
         if holder is None or not holder.raycluster:
             return
         found = self._client.get("RayCluster", holder.raycluster, self._namespace)
         surplus = 0 if found is None or runtime.autoscaled else scaling.count(found) - runtime.pods
+        if surplus > 0 and not fewer:
+            return
         leaving = self._idle(runtime)[:surplus] if surplus > 0 else ()
         self._guard()
         scaling.scale(self._client, self._namespace, holder.raycluster, runtime, leaving)
@@ -303,13 +361,13 @@ class Steps:
             sorted(p["metadata"]["name"] for p in pods if p["status"].get("podIP") not in kept)
         )
 
-    def _await_gone(self, runtime: str, number: int) -> Flow[None]:
+    def _await_gone(self, runtime: str, number: int, seconds: float) -> Flow[None]:
         def look() -> str | None:
             holder = self.live().runtime(runtime)
             left = holder is not None and holder.find(number) is not None
             return f"release {number} ends its replicas" if left else None
 
-        yield from wait("remove", look, GONE_SECONDS, poll=POLL)
+        yield from wait("remove", look, seconds, poll=POLL)
 
 
 def _holder(desired: Desired, number: int) -> Runtime:

@@ -77,7 +77,8 @@ class ConfigMapReleaseStore:
         """Names of the services that have a history, sorted."""
         ours = {names.MANAGED_BY: names.MANAGER, names.COMPONENT: COMPONENT}
         found = self._client.list("ConfigMap", self._namespace, ours)
-        return tuple(sorted(item["metadata"]["labels"][names.SERVICE] for item in found))
+        services = (item["metadata"]["labels"].get(names.SERVICE) for item in found)
+        return tuple(sorted(name for name in services if name))
 
     def _found(self, service: str) -> Manifest | None:
         name = names.history_map(checked_name(service))

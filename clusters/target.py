@@ -12,7 +12,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -23,23 +23,22 @@ from clusters.desired import Desired, as_it_is, with_active, with_all_traffic, w
 from clusters.drift import Drift, drift
 from clusters.engines import engine_of
 from clusters.facts import cluster_facts
+from clusters.fitting import check_image
 from clusters.held import Held
-from clusters.image import Unreachable, mismatch, read_labels
 from clusters.kubeconfig import Access, find
 from clusters.lease import LeaseLock
 from clusters.live import Live
 from clusters.model import Manifest
+from clusters.nodes import all_pods
 from clusters.objects import KINDS
 from clusters.ports import Writer
-from clusters.reasons import Found, Reason, explain
 from clusters.retiring import retire
 from clusters.secrets import SecretKeys
 from clusters.shape import shape_of
 from clusters.steps import Steps
 from clusters.store import ConfigMapReleaseStore
-from clusters.trouble import Forbidden
-from llmops import __version__
-from llmops.errors import InputError, RefusedError
+from clusters.why import why
+from llmops.errors import InputError, LlmopsError, RefusedError
 from llmops.events import Flow, ObjectChange, Progress
 from llmops.planning import Facts, LiveRelease, MachineFacts, Plan
 from llmops.releases import Release, Seen, State, records
@@ -63,7 +62,7 @@ class ClusterTarget:
         self.access: Access = find(context)
         self.namespace = namespace or self.access.namespace or "default"
         self._held: Held | None = None
-        self._checked: set[str] = set()
+        self._checked: set[str | None] = set()
         self.take_ownership = False
         """Whether fields that others have set are set all the same; the user must say so."""
 
@@ -91,7 +90,7 @@ class ClusterTarget:
         """The steps of one service."""
         return Steps(
             self.client, self.namespace, service, self.store,
-            lambda runtime: self._why(service, runtime), self._guard,
+            lambda runtime: why(self.client, self.namespace, service, runtime), self._guard,
             take_ownership=self.take_ownership,
         )  # fmt: skip
 
@@ -115,31 +114,20 @@ class ClusterTarget:
         yield Progress("cluster", f"looking at {self.access.context}", time.monotonic() - began)
         self._require_kuberay()
         live = self.steps(deployment.name).live()
+        self._require_record(live)
+        pods = all_pods(self.client, self.namespace)
+        if not pods.whole:
+            yield Progress("cluster", "other namespaces' pods may not be seen: what they take is"
+                           " not counted")  # fmt: skip
         cluster = cluster_facts(
             self.access.context, self.client.version(), target,
-            self.client.list("Node"), self.client.list("Pod"), _digest(live),
+            self.client.list("Node"), pods.found, _digest(live),
         )  # fmt: skip
         engine = engine_of(deployment, cluster)
-        yield from self._check_image(deployment.image or "", engine)
+        if deployment.image not in self._checked:
+            yield from check_image(deployment.image or "", engine)
+            self._checked.add(deployment.image)
         return Facts(model, _NO_MACHINE, self._live(live), engine, cluster)
-
-    def _check_image(self, image: str, engine: str) -> Flow[None]:
-        """Refuse an image that is not there, or has another llmops or engine than the plan.
-
-        A registry that does not answer from here may answer the nodes: that is told, and the pods'
-        own word is taken before the release gets traffic.
-        """
-        if image in self._checked:
-            return
-        yield Progress("image", f"reading the labels of {image}")
-        found = read_labels(image)
-        if isinstance(found, Unreachable):
-            if found.absent:
-                raise RefusedError(found.reason, hint=found.hint, path="image")
-            yield Progress("image", f"its labels cannot be read from here: {found.reason}")
-        elif wrong := mismatch(found, __version__, engine):
-            raise RefusedError(wrong, hint="llmops image build makes one that fits", path="image")
-        self._checked.add(image)
 
     def _require_kuberay(self) -> None:
         if not self.client.serves("RayService"):
@@ -153,6 +141,17 @@ class ClusterTarget:
                 f"there is no namespace '{self.namespace}' in {self.access.context}",
                 hint=f"kubectl create namespace {self.namespace}",
                 path="target.namespace",
+            )
+
+    def _require_record(self, live: Live) -> None:
+        """Refuse to begin anew beside what runs without a record: its numbers would be given out
+        again, and an old release taken for a new one."""
+        if live.runtimes and not self.store.read(live.service)[0].releases:
+            running = ", ".join(runtime.name for runtime in live.runtimes)
+            raise RefusedError(
+                f"RayService {running} runs, and ConfigMap {names.history_map(live.service)} with"
+                " its history is gone",
+                hint=f"put the ConfigMap back, or `llmops destroy {live.service}` and deploy anew",
             )
 
     def _live(self, live: Live) -> tuple[LiveRelease, ...]:
@@ -344,6 +343,11 @@ class ClusterTarget:
         self._guard()
         yield from retire(self.client, self.namespace, self.steps(service), service)
 
+    def mend(self, service: str) -> Flow[None]:
+        """Put back what somebody has deleted of the service's objects."""
+        yield Progress("mend", "looking for what is missing around the service")
+        self.steps(service).mend()
+
     def create_key(self, service: str, name: str) -> tuple[KeyInfo, str]:
         """Make a key; returns when every gateway knows it.
 
@@ -352,8 +356,14 @@ class ClusterTarget:
         """
         self.history(service)
         made = self._keys.create(service, name)
-        for _ in self._await_keys(service):
-            pass
+        try:
+            for _ in self._await_keys(service):
+                pass
+        except BaseException:
+            # Nobody is shown its text any more: it must not open anything, nor keep the name.
+            with contextlib.suppress(LlmopsError):
+                self._keys.revoke(service, name)
+            raise
         return made
 
     def revoke_key(self, service: str, name: str) -> KeyInfo:
@@ -369,32 +379,6 @@ class ClusterTarget:
             self.client, self.namespace, self.steps(service), self._keys.version(service),
             KEYS_SECONDS,
         )  # fmt: skip
-
-    def _why(self, service: str, runtime: str) -> Reason:
-        labels = {names.SERVICE: service, names.RUNTIME: runtime}
-        read = self._seen
-        return explain(
-            Found(
-                rayservices=read("RayService", self.namespace, labels),
-                rayclusters=read("RayCluster", self.namespace, labels),
-                pods=read("Pod", self.namespace, labels),
-                events=read("Event", self.namespace, {}),
-                claims=read("PersistentVolumeClaim", self.namespace, {names.SERVICE: service}),
-                workloads=self._workloads(),
-                nodes=read("Node", "", {}),
-            )
-        )
-
-    def _seen(self, kind: str, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
-        """Objects that may help to explain; none where this user may not see them."""
-        try:
-            return self.client.list(kind, namespace, labels)
-        except Forbidden:
-            return []
-
-    def _workloads(self) -> list[Manifest]:
-        served = self.client.serves("Workload")
-        return self._seen("Workload", self.namespace, {}) if served else []
 
 
 _NO_MACHINE = MachineFacts(0, 0, 0, 0, (), "", None)

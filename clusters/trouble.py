@@ -263,6 +263,19 @@ def _webhook_down(status: _Status, about: About) -> LlmopsError:
     )
 
 
+_KUBELET = re.compile(r'"https://(?P<node>[^:/"]+):\d+/containerLogs/[^"]*": (?P<why>.*)')
+
+
+def _kubelet_away(status: _Status, about: About) -> LlmopsError:
+    found = _KUBELET.search(status.message)
+    node, why = (found["node"], found["why"]) if found else ("", status.message)
+    return Unreachable(
+        f"the API server does not reach the kubelet of node {node}, which has the log of {about}:"
+        f" {why}",
+        hint=f"`kubectl get node {node}` tells how it is; its logs can be read when it answers",
+    )
+
+
 def _terminating(_: _Status, about: About) -> LlmopsError:
     return Rejected(
         f"namespace {about.namespace} is being deleted, so {about} cannot be made there",
@@ -361,6 +374,7 @@ _Rule = tuple[Callable[[_Status], object], Callable[[_Status, About], LlmopsErro
 
 _RULES: tuple[_Rule, ...] = (
     (lambda s: "failed calling webhook" in s.message, _webhook_down),
+    (lambda s: _KUBELET.search(s.message), _kubelet_away),
     (lambda s: _DENIED.search(s.message), _denied),
     (lambda s: "exceeded quota: " in s.message, _quota),
     (lambda s: "violates PodSecurity" in s.message, _pod_security),

@@ -152,6 +152,13 @@ class Operator(Observer, Protocol):
         all its processes and ports when no other service uses it."""
         ...
 
+    def mend(self, service: str) -> Flow[None]:
+        """Put back what has gone, or was changed, of what stands around a service that serves.
+
+        Called when nothing has to be released. What is as it should be is not touched.
+        """
+        ...
+
     def create_key(self, service: str, name: str) -> tuple[KeyInfo, str]:
         """Make a key; returns it and its text, which is stored nowhere.
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from llmops.errors import (
+    BusyError,
     InputError,
     LlmopsError,
     RefusedError,
@@ -112,6 +113,8 @@ def deploy(
         made = planned.plan
         recorded = _record(operator, made, planned.changed, clock)
         yield from _reconcile(operator, made.service, _desired(made, recorded.number), clock)
+        if not planned.changed:
+            yield from operator.mend(made.service)
         yield from _keys(operator, made)
         release = operator.store.read(made.service)[0].live
         finished = Finished(release, planned.changed, operator.url(made.service))
@@ -198,6 +201,12 @@ def destroy(operator: Operator, service: str, *, clock: Clock = time.time) -> Fl
     """
     with operator.lock(service, "destroyed"):
         history = operator.store.read(service)[0]
+        if not history.releases and operator.observe(service):
+            # Its record was lost. What runs is known by the target alone, and goes.
+            yield from operator.retire(service, keep_logs=False)
+            finished = Finished(None, True, "")
+            yield finished
+            return finished
         if not history.releases:
             known = ", ".join(operator.store.services()) or "none"
             raise InputError(f"no service '{service}'", hint=f"there are: {known}")
@@ -319,6 +328,8 @@ def _reconcile(operator: Operator, service: str, desired: Desired, clock: Clock)
             raise _failure(service, step, cause) from cause
         try:
             yield from _act(operator, observed, step, clock)
+        except BusyError:
+            raise  # another holds the lock, and goes on with this release: it has not failed
         except UnreachableError as error:
             serving = observed.history.live is not None
             hint = error.hint or "deploy again: it goes on from here"

@@ -64,7 +64,7 @@ def anywhere() -> list[networking_v1.NetworkPolicyPeer]:
 
 
 def single(address: str) -> networking_v1.NetworkPolicyPeer:
-    """One address."""
+    """One address, or one network."""
     return networking_v1.NetworkPolicyPeer(
         ipBlock=networking_v1.IPBlock(cidr=str(ip_network(address)))
     )

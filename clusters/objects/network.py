@@ -40,8 +40,7 @@ def _of_service(state: ServiceState) -> Iterator[networking_v1.NetworkPolicy]:
     yield _deny(state)
     yield _dns(state)
     yield _door(state)
-    yield _proxied(state, names.GATEWAY, (names.HTTP_PORT, names.OPS_PORT))
-    yield _proxied(state, names.HEAD, (names.DASHBOARD_PORT,))
+    yield _proxied(state)
     yield _operator(state)
     if any(runtime.shape.target.monitoring for runtime in state.runtimes):
         yield _monitoring(state)
@@ -102,9 +101,10 @@ def _door(state: ServiceState) -> networking_v1.NetworkPolicy:
     return _policy(state, "door", why, _pods(state, names.GATEWAY), ingress=[rule])
 
 
-def _proxied(state: ServiceState, role: str, ports: tuple[int, ...]) -> networking_v1.NetworkPolicy:
-    """What llmops asks by way of the API server, which comes from its own address or an agent's."""
-    why = f"llmops asks the {role} through the API server's proxy, or its konnectivity agents."
+def _proxied(state: ServiceState) -> networking_v1.NetworkPolicy:
+    """What llmops asks by way of the API server, which comes from its own address, from an agent's,
+    or, where the server is no part of the pods' network, from one that only the user can name."""
+    why = "llmops asks the gateways through the API server's proxy, or its konnectivity agents."
     agents = [
         Peer(
             namespaceSelector=addresses.namespace("kube-system"),
@@ -114,8 +114,12 @@ def _proxied(state: ServiceState, role: str, ports: tuple[int, ...]) -> networki
         for key in ("k8s-app", "app")
     ]
     servers = [addresses.single(address) for address in state.api_server]
-    rule = Ingress(from_=[*servers, *agents], ports=_tcp(*ports))
-    return _policy(state, f"api-server-{role}", why, _pods(state, role), ingress=[rule])
+    named = {n for runtime in state.runtimes for n in runtime.shape.target.api_server_networks}
+    networks = [addresses.single(network) for network in sorted(named)]
+    rule = Ingress(
+        from_=[*servers, *networks, *agents], ports=_tcp(names.HTTP_PORT, names.OPS_PORT)
+    )
+    return _policy(state, "api-server", why, _pods(state, names.GATEWAY), ingress=[rule])
 
 
 def _operator(state: ServiceState) -> networking_v1.NetworkPolicy:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from llmops.planning.identity import identity
 from llmops.planning.layout import asked_tensor, hardware, staying
 from llmops.planning.model import Facts, NodeFacts, PodSize
 from llmops.planning.passed_over import left_out
@@ -75,6 +76,15 @@ def freed(deployment: Deployment, facts: Facts, pod: PodSize) -> int:
         (float(pod.cores.value), sum(release.cores for release in own)),
     ]
     return min(int(held / amount + EPSILON) for amount, held in sums if amount)
+
+
+def standing(deployment: Deployment, facts: Facts) -> int:
+    """Replicas that this very deployment has already: the same file, deployed again or gone on
+    with, needs no room beside itself."""
+    wanted = identity(deployment, facts)
+    own = [release for release in facts.live if release.service == deployment.name]
+    mine = any(release.identity == wanted for release in own)
+    return deployment.scaling.replicas.low if mine else 0
 
 
 def no_room(

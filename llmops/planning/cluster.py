@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llmops.planning.capacity import freed, no_room, resources, room
+from llmops.planning.capacity import freed, no_room, resources, room, standing
 from llmops.planning.choice import Choice, choose
 from llmops.planning.gpu_nodes import other_gpus
 from llmops.planning.model import Facts, PodSize
@@ -105,5 +105,5 @@ def _try(
 ) -> _Tried:
     choice = choose(world.deployment, world.facts, subject)
     pod = pod_size(world.deployment, target, world.facts, subject, choice, world.nodes)
-    found = room(world.nodes, resources(pod, target)) + freed(deployment, facts, pod)
-    return _Tried(world, choice, pod, found)
+    beside = freed(deployment, facts, pod) + standing(deployment, facts)
+    return _Tried(world, choice, pod, room(world.nodes, resources(pod, target)) + beside)

@@ -42,7 +42,7 @@ def find_in_cluster(deployment: Deployment, target: KubernetesTarget) -> Iterato
     yield from _namespace(target)
     yield from _nodes(target)
     yield from _weights(target)
-    yield from _egress(target)
+    yield from _networks(target)
     yield from find_in_expose(target.expose)
     yield from _redis(target)
     yield from _queue(deployment, target)
@@ -157,9 +157,10 @@ def _path(trail: Trail, kind_at: Trail, kind: str, path: str) -> Iterator[Findin
         yield Finding(trail, message, "that is the node's own; such as /var/cache/llmops")
 
 
-def _egress(target: KubernetesTarget) -> Iterator[Finding]:
-    for index, text in enumerate(target.egress):
-        trail = (*TARGET, "egress", index)
+def _networks(target: KubernetesTarget) -> Iterator[Finding]:
+    fields = {"egress": target.egress, "api_server_networks": target.api_server_networks}
+    for field, index, text in ((f, i, t) for f, all_ in fields.items() for i, t in enumerate(all_)):
+        trail = (*TARGET, field, index)
         message = f"expected a network such as 10.0.0.0/8, found {quoted(text)}"
         try:
             network = ipaddress.ip_network(text, strict=False)

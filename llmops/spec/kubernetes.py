@@ -194,6 +194,13 @@ class KubernetesTarget(Section):
     """Networks that weights may be fetched from, at port 443; never those of the cluster itself or
     of a cloud's metadata. An empty list shuts it."""
 
+    api_server_networks: Annotated[
+        tuple[Annotated[str, Form("a network such as 10.0.0.0/8")], ...], Field(strict=False)
+    ] = ()
+    """Networks that requests of the API server's proxy come from, beside its own addresses and its
+    agents'. Needed where it has no part in the pods' network, as with Calico's tunnels: there it is
+    the network of the nodes' tunnel addresses. llmops verifies a release through that proxy."""
+
     model_secret: ObjectName | None = None
     """Secret whose key `token` may read a gated model; it is mounted as a file."""
 

@@ -7,6 +7,7 @@ this machine may ask for, begins its end. Anything else is a scrape. Nothing her
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -18,6 +19,9 @@ LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 Replicas = Callable[[], Awaitable[Mapping[str, list[str]]]]
 
+REPLICAS_SECONDS = 2.0
+"""For the runtime to say where replicas are; a caller waits longer than this for the answer."""
+
 
 class Ops:
     """The ASGI app of the ops port.
@@ -27,7 +31,8 @@ class Ops:
         metrics: What answers a scrape.
         versions: Of llmops, Ray and the engine, by name: a runtime that is not what its plan says
             is found out by these.
-        replicas: Gives the addresses of the nodes that each application's replicas run on.
+        replicas: Gives the addresses of the nodes that each application's replicas run on. While
+            it cannot (the runtime's head may be away), `/state` says null, and tells all else.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class Ops:
     ) -> None:
         self._app = app
         self._replicas = replicas
+        self._asked: asyncio.Future[Mapping[str, list[str]]] | None = None
         self._metrics = metrics
         self._versions = dict(versions)
 
@@ -48,11 +54,23 @@ class Ops:
         elif scope["method"] not in ("GET", "HEAD"):
             await _reply(send, 405, {"status": "GET only"})
         elif path == "/state":
-            own = {"versions": self._versions, "replicas": await self._replicas()}
+            own = {"versions": self._versions, "replicas": await self._where()}
             await _reply(send, 200, self._app.state() | own)
         else:
             ready = self._app.state()["generation"] > 0
             await _reply(send, 200 if ready else 503, {"status": "ready" if ready else "no table"})
+
+    async def _where(self) -> Mapping[str, list[str]] | None:
+        """Where replicas run; None when that is not known in time. One question at a time: those
+        of callers that have given up must not pile up behind a head that is away."""
+        if self._asked is None:
+            self._asked = asyncio.ensure_future(self._replicas())
+        asked = self._asked
+        await asyncio.wait({asked}, timeout=REPLICAS_SECONDS)
+        if not asked.done():
+            return None
+        self._asked = None
+        return None if asked.cancelled() or asked.exception() else asked.result()
 
     async def _leave(self, scope: Any, send: Send) -> None:
         client = scope.get("client") or ("", 0)

@@ -254,6 +254,10 @@ class LocalTarget:
         """Take the release off the runtime."""
         yield from self._runtime.remove(service, number)
 
+    def mend(self, service: str) -> Flow[None]:  # noqa: ARG002 - a target's signature
+        """Nothing: what stands around a service here is the runtime, which is reconciled."""
+        yield from ()
+
     def retire(self, service: str, *, keep_logs: bool) -> Flow[None]:
         """Remove the service's keys and logs, and the runtime when nobody else uses it."""
         remove_service(self._runtime.paths.keys, service)

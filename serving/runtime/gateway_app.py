@@ -227,7 +227,8 @@ class Gateway:
 
 
 async def _replica_addresses() -> dict[str, list[str]]:
-    """Addresses of the nodes that each application's running replicas are on, as Serve says."""
+    """Addresses of the nodes that each application's replicas are on, as Serve says; of those that
+    start too, whose pods are as little to be given up."""
     from ray.serve.context import _get_global_client
 
     details = await asyncio.to_thread(lambda: _get_global_client().get_serve_details())
@@ -237,7 +238,7 @@ async def _replica_addresses() -> dict[str, list[str]]:
 def _running_on(app: dict[str, Any]) -> Iterator[str]:
     for deployment in app.get("deployments", {}).values():
         for replica in deployment.get("replicas", []):
-            if replica.get("state") == "RUNNING" and replica.get("node_ip"):
+            if replica.get("state") != "STOPPING" and replica.get("node_ip"):
                 yield str(replica["node_ip"])
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -21,16 +22,34 @@ POLL = 0.5
 def main(arguments: list[str]) -> int:
     """Leave; always ends well, since the pod ends whatever this says."""
     port, seconds = int(arguments[0]), float(arguments[1])
-    began = time.monotonic()
+    began, told = time.monotonic(), False
+    while (past := time.monotonic() - began) < seconds:
+        try:
+            told = told or _told(port)
+            if not in_flight(_ask(port, "/state", "GET")) and past >= SETTLE:
+                break
+        except (OSError, ValueError) as error:
+            sys.stderr.write(f"the gateway does not answer: {error}\n")
+            if _has_ended(error):
+                break
+        time.sleep(POLL)
+    return 0
+
+
+def _told(port: int) -> bool:
+    """Tell the gateway; whether it has heard, be it that it refuses."""
     try:
         _ask(port, "/leave", "POST")
-        while (past := time.monotonic() - began) < seconds:
-            if past >= SETTLE and not in_flight(_ask(port, "/state", "GET")):
-                break
-            time.sleep(POLL)
-    except (OSError, ValueError) as error:  # the gateway has ended: nothing is in flight
-        sys.stderr.write(f"the gateway does not answer: {error}\n")
-    return 0
+    except urllib.error.HTTPError as error:
+        sys.stderr.write(f"the gateway does not leave: {error}\n")
+    return True
+
+
+def _has_ended(error: Exception) -> bool:
+    """Whether nobody listens any more, so that nothing is in flight. A gateway that is slow to
+    answer, or answers with an error, may have streams under way: it is asked again."""
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    return isinstance(cause, ConnectionRefusedError)
 
 
 def in_flight(state: dict[str, Any]) -> int:

@@ -81,11 +81,15 @@ class Replica:
         log.info("engine ready after %.1f s", time.monotonic() - began)
 
     def _have(self, models: Models) -> None:
-        """Fetch the weights into this pod's own cache, unless they are there."""
+        """Fetch the weights into this pod's own cache, unless they are there. It tells of itself
+        several times a second: what is new of that is logged."""
+        logged = ""
         for moment in models.ensure(self._run.source, self._run.revision):
             if isinstance(moment, Progress):
                 percent = f" {moment.percent:.0f} %" if moment.percent is not None else ""
-                log.info("fetching weights: %s%s", moment.reason, percent)
+                if (text := f"{moment.reason}{percent}") != logged:
+                    log.info("fetching weights: %s", text)
+                logged = text
 
     async def _report(self, error: BaseException) -> None:
         from serving.engines.causes import find_cause

@@ -34,7 +34,7 @@ def found(**statuses: str) -> list[Manifest]:
         ("DEPLOYING", Phase.STARTING),
         ("NOT_STARTED", Phase.STARTING),
         ("DEPLOY_FAILED", Phase.FAILED),
-        ("UNHEALTHY", Phase.FAILED),
+        ("UNHEALTHY", Phase.STARTING),
         ("SOMETHING_NEW", Phase.STARTING),
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 from cli.app import app
+from clusters import names
 from llmops.spec import loads
 from tests.docs import pages
 from tests.docs.pages import ROOT, Block
@@ -26,7 +27,11 @@ TROUBLES = [
     for heading in pages.headings(ROOT / "docs" / "troubleshooting.md")
     if heading.startswith("`")
 ]
-PATH = re.compile(r"(?:llmops|serving|cli|tests|docs|benchmarks|examples|requirements)/[\w./-]+")
+PATH = re.compile(
+    r"(?:llmops|serving|clusters|cli|tests|docs|benchmarks|examples|requirements)/[\w./-]+"
+)
+NO_PATHS = {"llmops/v1", names.SERVICE, names.RUNTIME, names.ROLE, names.RELEASES}
+"""What looks like a path and is a version or a label."""
 
 
 def _names(page: Path) -> str:
@@ -48,7 +53,7 @@ def test_every_link_inside_the_repository_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=_names)
 def test_every_path_that_is_named_is_there(page: Path) -> None:
     for span in pages.spans(page):
-        if PATH.fullmatch(span) and span != "llmops/v1":
+        if PATH.fullmatch(span) and span not in NO_PATHS:
             assert (ROOT / span).exists(), f"{_names(page)} names {span}, which is not there"
 
 
@@ -103,7 +108,7 @@ def test_the_search_finds_unknown_commands_and_options(text: str, unknown: str) 
 def _literals() -> tuple[str, ...]:
     """Every text in the shipped sources but docstrings; what is filled in shows as a newline."""
     found: list[str] = []
-    for folder in ("llmops", "serving", "cli"):
+    for folder in ("llmops", "serving", "clusters", "cli"):
         for source in sorted((ROOT / folder).rglob("*.py")):
             found += _texts(ast.parse(source.read_text(encoding="utf-8")))
     return tuple(found)
@@ -119,7 +124,8 @@ def _texts(tree: ast.Module) -> Iterator[str]:
             yield str(node.value)
 
 
-def _can_occur(heading: str) -> bool:
+def can_occur(heading: str) -> bool:
+    """Whether a text of the sources has all of it; `…` stands for what is filled in."""
     fixed = [part.strip() for part in heading.split("…") if part.strip()]
     assert max(len(part) for part in fixed) >= 8, f"{heading!r} would be found anywhere"
     pattern = re.compile(".*".join(re.escape(part) for part in fixed), re.DOTALL)
@@ -128,11 +134,11 @@ def _can_occur(heading: str) -> bool:
 
 @pytest.mark.parametrize("heading", TROUBLES)
 def test_every_message_that_is_explained_can_occur(heading: str) -> None:
-    assert _can_occur(heading), f"nothing says {heading!r} any more"
+    assert can_occur(heading), f"nothing says {heading!r} any more"
 
 
 def test_a_message_that_nothing_says_is_found_out() -> None:
-    assert not _can_occur("the moon is in the way of …")
+    assert not can_occur("the moon is in the way of …")
 
 
 def test_many_messages_are_explained_and_each_once() -> None:

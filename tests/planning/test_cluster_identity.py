@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from llmops.planning import NodeFacts, make_plan, plan_document
+from llmops.errors import RefusedError
+from llmops.planning import LiveRelease, NodeFacts, make_plan, plan_document
 from llmops.planning.accelerators import memory_of
 from llmops.planning.identity import facts_digest, identity
 from llmops.spec import KubernetesTarget
@@ -130,3 +131,18 @@ def test_a_total_is_of_all_replicas_though_one_is_planned() -> None:
 )
 def test_the_memory_of_a_gpu_is_found_by_what_labels_call_it(name: str, gib: int) -> None:
     assert memory_of(name) // GIB == gib
+
+
+def test_what_runs_already_needs_no_room_beside_itself() -> None:
+    asked = on_cluster(hardware={"device": "gpu"}, maintenance={"strategy": "rolling"})
+    empty, full = (cluster({"gpus": 1, "free": {"gpus": free}}) for free in (1, 0))
+    first = make_plan(asked, cluster_facts("smollm2-135m", empty))
+
+    def again(identity_of_it: str) -> str:
+        mine = LiveRelease("chat", 1, identity_of_it, share=100, memory=64 * GIB, cores=9, gpus=1)
+        facts = replace(cluster_facts("smollm2-135m", full), live=(mine,))
+        return make_plan(asked, facts).identity
+
+    assert again(first.identity) == first.identity
+    with pytest.raises(RefusedError, match="does not fit beside release 1"):
+        again("another")

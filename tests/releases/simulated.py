@@ -198,6 +198,9 @@ class SimulatedTarget:
             for number, app in sorted(self.apps.items())
         )
 
+    def mend(self, service: str) -> Flow[None]:
+        yield from ()
+
     def preview(self, plan: Plan) -> tuple[ObjectChange, ...]:
         return ()
 

@@ -28,6 +28,7 @@ NEW_PODS: dict[str, dict[str, Any]] = {
     "model_secret": {"target": {"model_secret": "hub"}},
     "pull_secrets": {"target": {"pull_secrets": ["registry"]}},
     "redis": {"target": {"redis": {"address": "redis://redis:6379"}}},
+    "autoscaler": {"scaling": {"replicas": "1..4"}},
 }
 
 SAME_PODS: dict[str, dict[str, Any]] = {

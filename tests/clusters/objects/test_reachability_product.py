@@ -19,7 +19,7 @@ from tests.clusters.reachability import Place, Policy, Port, allowed, policies_o
 
 DOCUMENT = yaml.safe_load((states.CASES / "reach.yaml").read_text())
 REASONS = (
-    "-dns", "-door", "-api-server-gateway", "-api-server-head", "-operator", "-monitoring", "-ray",
+    "-dns", "-door", "-api-server", "-operator", "-monitoring", "-ray",
     "-weights", "-redis", "-autoscaler",
 )  # fmt: skip
 OF_BEFORE, SECOND, OTHER = " of before", " 2", "other "
