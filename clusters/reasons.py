@@ -78,6 +78,17 @@ def _progress(found: Found) -> Iterator[Reason]:
         yield Reason("KubeRay has not made its pods yet")
 
 
+def _untouched(found: Found) -> Iterator[Reason]:
+    """Whether KubeRay has looked at the RayService since it was written last."""
+    for service in found.rayservices:
+        seen = (service.get("status") or {}).get("observedGeneration")
+        if seen is not None and seen < service["metadata"].get("generation", 0):
+            yield Reason(
+                f"KubeRay has not taken up the change of RayService {service['metadata']['name']}",
+                "if this stays so, KubeRay's operator does not run",
+            )
+
+
 PARTS: tuple[Callable[[Found], Iterator[Reason]], ...] = (
     _service,
     _cluster,
@@ -91,5 +102,6 @@ PARTS: tuple[Callable[[Found], Iterator[Reason]], ...] = (
     _progress,
     pod_reasons.starting,
     waiting_for.applications,
+    _untouched,
 )
 """Where reasons come from: the most telling first."""

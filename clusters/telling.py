@@ -36,12 +36,14 @@ def seen(live: Live, ask: Ask) -> tuple[Seen, ...]:
         gateways = ask(runtime.id)
         for release in runtime.releases:
             share = gateways.share(live.service, release.number)
+            flying = gateways.in_flight(live.service, release.number)
             found.append(
                 Seen(
                     number=release.number,
                     phase=release.phase,
                     share=share if runtime.id == live.active else 0,
-                    in_flight=gateways.in_flight(live.service, release.number),
+                    # A gateway that does not answer may be at an answer: then it is drained first.
+                    in_flight=flying or len(gateways.silent),
                     reason=release.message[:500],
                 )
             )

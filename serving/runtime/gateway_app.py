@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from grpc.aio import AioRpcError  # type: ignore[import-untyped]
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
@@ -102,7 +103,9 @@ def _translated(*, begun: bool = False) -> Iterator[None]:
         if not begun:
             raise
         raise UpstreamGone("the replica failed amid its answer") from None
-    except (RayError, RayServeException, StopAsyncIteration) as error:
+    except (RayError, RayServeException, AioRpcError, StopAsyncIteration) as error:
+        # Of gRPC's codes Serve takes only UNAVAILABLE for a lost replica (its `replica_result`),
+        # and hands the others on as they are.
         raise UpstreamGone(f"the replica is gone ({type(error).__name__})") from error
 
 

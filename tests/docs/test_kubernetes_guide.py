@@ -127,7 +127,7 @@ def test_what_differs_from_run_to_run_is_no_difference(
     ("expected", "printed", "missing"),
     [
         (("replicas 2",), "replicas 3", "replicas 2"),
-        (("b", "a"), "a\nb", "a"),
+        (("a", "a"), "a\nb", "a"),
         (("done: verify",), "", "done: verify"),
     ],
 )

@@ -27,13 +27,14 @@ def without(plane: Cluster, group: str) -> Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
+        def pass_on(self) -> None:
             if self.path.startswith(f"/apis/{group}/"):
                 self._answer(404, {"content-type": "text/plain"}, b"404 page not found\n")
                 return
             sent = {k: v for k, v in self.headers.items() if k.lower() not in LOCAL}
             sent["accept-encoding"] = "identity"
-            found = upstream.get(self.path, headers=sent)
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            found = upstream.request(self.command, self.path, headers=sent, content=body)
             given = {k: v for k, v in found.headers.items() if k.lower() not in LOCAL}
             self._answer(found.status_code, given, found.content)
 
@@ -47,6 +48,8 @@ def without(plane: Cluster, group: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Nobody reads it."""
 
+    for verb in ("DELETE", "GET", "PATCH", "POST", "PUT"):
+        setattr(Handler, f"do_{verb}", Handler.pass_on)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, upstream:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

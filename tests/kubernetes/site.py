@@ -105,6 +105,10 @@ class Site:
             url = f"{self.door(service)}/completions"
             return client.post(url, json=body, headers={"x-api-key": key})
 
+    def endpoints(self, service: str = "chat") -> list[str]:
+        """Base URLs of the pods that the Service leads to now, as a node's proxy would know them."""
+        return endpoints(self.plane, self.namespace, service)
+
     # What was written
 
     def writes_during(self, act: Callable[[], Any], user: str = "admin") -> list[Write]:
@@ -153,6 +157,15 @@ class Site:
             cwd=self.desk.folder,
             env={**self.desk.environment, **environment},
         )
+
+
+def endpoints(plane: ControlPlane, namespace: str, service: str) -> list[str]:
+    """Base URLs of the ready pods behind a Service."""
+    where = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+    found = plane.api("GET", f"{where}?labelSelector=kubernetes.io/service-name={service}")
+    ends = [end for one in found["items"] for end in one.get("endpoints") or []]
+    ready = [end for end in ends if end.get("conditions", {}).get("ready") is not False]
+    return [f"http://{end['addresses'][0]}:8000/v1" for end in ready]
 
 
 @contextmanager

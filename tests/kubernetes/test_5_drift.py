@@ -109,7 +109,7 @@ def test_an_edit_is_shown_and_not_written_over_until_told(
         assert field in done.err
         assert "set by kubectl-patch" in done.err
         assert "--take-ownership" in done.err
-    assert site.one(kind, name)["metadata"]["generation"] == before["metadata"]["generation"]
+    assert site.one(kind, name)["spec"] == before["spec"]
     settle(site)
 
 

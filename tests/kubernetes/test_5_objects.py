@@ -233,7 +233,10 @@ def served(site: Site) -> Site:
     text["hardware"].pop("cores")
     text["engine"].pop("kv_cache")
     spec.write_text(yaml.safe_dump(text))
+    versions = site.standin.versions
+    site.standin.versions = {**versions, "engine": versions["engine"].replace("-cpu", "")}
     done = site.desk.deploy(spec)
+    site.standin.versions = versions
     assert done.code == 0, done.text
     return site
 

@@ -129,7 +129,7 @@ def test_a_change_of_limits_moves_traffic_inside_the_runtime(settled: Site, key:
 def test_a_change_of_pods_moves_traffic_to_a_second_runtime(settled: Site, key: str) -> None:
     before, number = active(settled), live(settled)
     with watched(settled) as seen, traffic(settled, key) as asking:
-        done = deploy(settled, hardware={"memory": "6GiB"})
+        done = deploy(settled, hardware={"cores": 3})
     assert done.code == 0, done.text
     after = active(settled)
     assert after != before
@@ -144,7 +144,7 @@ def test_a_change_of_pods_moves_traffic_to_a_second_runtime(settled: Site, key: 
 
 def test_a_rollback_across_runtimes_loses_nothing_either(settled: Site, key: str) -> None:
     first, number = active(settled), live(settled)
-    done = deploy(settled, hardware={"memory": "7GiB"})
+    done = deploy(settled, hardware={"cores": 4})
     assert done.code == 0, done.text
     with traffic(settled, key) as asking:
         back = settled.desk.run("rollback", "chat", "--yes")
@@ -159,7 +159,7 @@ def test_a_rollback_across_runtimes_loses_nothing_either(settled: Site, key: str
 
 @pytest.mark.parametrize(
     "change",
-    [{"security": {"max_tokens": 101}}, {"hardware": {"memory": "5GiB"}}],
+    [{"security": {"max_tokens": 101}}, {"hardware": {"cores": 5}}],
     ids=["inside the runtime", "in a second runtime"],
 )
 def test_a_release_that_fails_is_not_noticed(
@@ -195,7 +195,7 @@ def objects(site: Site) -> set[str]:
 def test_recreate_never_holds_two_and_says_so_to_clients(settled: Site, key: str) -> None:
     number = live(settled)
     with watched(settled) as seen, Traffic(settled, key) as asking:
-        change = {"hardware": {"memory": "8GiB"}, "maintenance": {"strategy": "recreate"}}
+        change = {"hardware": {"cores": 6}, "maintenance": {"strategy": "recreate"}}
         done = deploy(settled, **change)
         until("answers", lambda: number + 1 in asking.releases)
     assert done.code == 0, done.text

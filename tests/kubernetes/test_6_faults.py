@@ -68,7 +68,9 @@ def assert_serves(site: Site, number: int) -> None:
     """The release has all traffic, and answers."""
     shares = {one["number"]: one["share"] for one in site.desk.status()["releases"]}
     assert shares[number] == 100
-    key = site.desk.run("keys", "create", "chat", f"probe-{time.time_ns()}", "-o", "json").json()
+    key = site.desk.run(
+        "keys", "create", "chat", "-k", f"probe-{time.time_ns()}", "-o", "json"
+    ).json()
     answer = site.ask(key["key"])
     assert answer.status_code == 200, answer.text
     assert f"r{number}." in answer.json()["choices"][0]["text"]

@@ -46,12 +46,13 @@ def shared(
 
 @pytest.fixture
 def site(shared: Site, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """The namespace, reached by this process too; without a service at the end."""
+    """The namespace, reached by this process too; without the service and its record at the end."""
     hub.use(monkeypatch)
     monkeypatch.setenv("KUBECONFIG", str(shared.desk.kubeconfig))
     yield shared
     shared.standin.delay(0.1)
     shared.desk.run("destroy", SERVICE, "--yes")
+    shared.kubectl("delete", "configmap,lease", "--selector=llmops/service", "--ignore-not-found")
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from tests.kubernetes.cluster import until
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.desk import Desk, Done
 from tests.kubernetes.realpods import PodRunner, RealOperator
+from tests.kubernetes.site import endpoints
 from tests.kubernetes.standin import StandIn
 
 pytestmark = pytest.mark.timeout(600)
@@ -66,15 +67,22 @@ class Service:
         return self.plane.kubectl(f"--namespace={self.desk.namespace}", *arguments)
 
     @contextmanager
-    def asking(self, key: str | None, **fields: Any) -> Iterator[httpx.Response]:
-        """An answer that begins: of a chat completion, asked for at the Service, through the API
-        server's proxy."""
+    def asking(
+        self, key: str | None, *, proxied: bool = True, **fields: Any
+    ) -> Iterator[httpx.Response]:
+        """An answer that begins: of a chat completion, asked for at the Service; through the API
+        server's proxy, or at a pod that the Service leads to, as clients in the cluster ask. (The
+        proxy cuts a stream now and then, also of a service that nobody touches.)"""
         path = f"/api/v1/namespaces/{self.desk.namespace}/services/{NAME}:http/proxy/v1"
         question = {"role": "user", "content": "What is the capital of France?"}
         body = {"model": NAME, "messages": [question], "max_tokens": 16, "temperature": 0, **fields}
         headers = {"authorization": f"Bearer {self.plane.admin.token}"}
         headers |= {"x-api-key": key} if key else {}
-        url = f"{self.plane.url}{path}/chat/completions"
+        base = f"{self.plane.url}{path}"
+        if not proxied:
+            base = endpoints(self.plane, self.desk.namespace, NAME)[0]
+            headers = {"authorization": f"Bearer {key}"}
+        url = f"{base}/chat/completions"
         trusted = ssl.create_default_context(cafile=str(self.plane.authority.certificate))
         with (
             httpx.Client(verify=trusted, trust_env=False, timeout=120) as client,
@@ -107,7 +115,9 @@ class Traffic:
         while not self._end.wait(PAUSE):
             began, release = time.monotonic(), "?"
             try:
-                with self._service.asking(self._service.key, stream=True, max_tokens=4) as answer:
+                with self._service.asking(
+                    self._service.key, proxied=False, stream=True, max_tokens=4
+                ) as answer:
                     release = answer.headers.get("x-llmops-release", "?")
                     text = answer.read().decode()
             except httpx.HTTPError as error:
@@ -116,7 +126,8 @@ class Traffic:
                 self.answered[release] += 1
             else:
                 seconds = time.monotonic() - began
-                self.lost.append(f"release {release}, after {seconds:.1f} s: {text[-300:]}")
+                at = time.strftime("%H:%M:%S")
+                self.lost.append(f"{at}: release {release}, {seconds:.1f} s: {text[-300:]}")
 
     def __enter__(self) -> Self:
         self._thread.start()

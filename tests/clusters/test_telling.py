@@ -1,0 +1,43 @@
+"""What a cluster shows of a service's releases, also when not everything answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clusters.gateways import Gateway, Gateways
+from clusters.live import read_live
+from clusters.telling import seen
+from llmops.releases import Phase
+from tests.clusters.test_desired import serving, shown
+
+
+def state(share: int = 100, in_flight: int = 0) -> dict[str, Any]:
+    table = {"releases": {"1": share}, "in_flight": {"1": in_flight}}
+    return {"generation": 2, "services": {"chat": table}}
+
+
+def test_a_release_has_the_share_that_every_gateway_gives_it() -> None:
+    live = read_live("chat", *shown(serving()))
+    both = Gateways((Gateway("a", True, state()), Gateway("b", True, state(share=0))))
+    (release,) = seen(live, lambda _: both)
+    assert (release.number, release.share, release.phase) == (1, 0, Phase.STARTING)
+
+
+def test_requests_in_flight_are_those_of_all_gateways() -> None:
+    live = read_live("chat", *shown(serving()))
+    both = Gateways(
+        (Gateway("a", True, state(in_flight=2)), Gateway("b", True, state(in_flight=1)))
+    )
+    assert seen(live, lambda _: both)[0].in_flight == 3
+
+
+def test_a_gateway_that_does_not_answer_may_be_at_an_answer() -> None:
+    live = read_live("chat", *shown(serving()))
+    both = Gateways((Gateway("a", True, state()), Gateway("b", True, None)))
+    assert seen(live, lambda _: both)[0].in_flight > 0
+
+
+def test_a_runtime_that_is_not_the_one_clients_reach_has_no_share() -> None:
+    rayservices, _ = shown(serving())
+    live = read_live("chat", rayservices, None)
+    assert seen(live, lambda _: Gateways((Gateway("a", True, state()),)))[0].share == 0
