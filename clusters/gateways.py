@@ -16,6 +16,7 @@ from clusters.model import Manifest
 from clusters.ports import Reader
 from clusters.trouble import Forbidden
 from llmops.errors import LlmopsError
+from serving.serve_config import GATEWAY
 
 ANSWER_SECONDS = 5.0
 
@@ -27,6 +28,7 @@ class Gateway:
     pod: str
     ready: bool
     state: Mapping[str, Any] | None = field(repr=False, default=None)
+    address: str = ""
 
     @property
     def generation(self) -> int:
@@ -112,8 +114,21 @@ def ask(reader: Reader, namespace: str, pods: Iterable[Manifest]) -> Gateways:
         if "deletionTimestamp" in pod["metadata"] or not pod.get("status", {}).get("podIP"):
             continue
         name = pod["metadata"]["name"]
-        found.append(Gateway(name, is_ready(pod), _state(reader, namespace, name)))
-    return Gateways(tuple(found))
+        state, address = _state(reader, namespace, name), str(pod["status"]["podIP"])
+        found.append(Gateway(name, is_ready(pod), state, address))
+    return holding(Gateways(tuple(found)))
+
+
+def holding(found: Gateways) -> Gateways:
+    """Those of the pods that a gateway runs on, as Serve says; all, when none can tell.
+
+    Serve may be told of fewer gateways than there are pods. One without a gateway gets no clients,
+    and would be waited for in vain.
+    """
+    where = found.replica_ips(GATEWAY)
+    if not where:
+        return found
+    return Gateways(tuple(pod for pod in found.pods if pod.state or pod.address in where))
 
 
 def _state(reader: Reader, namespace: str, pod: str) -> Mapping[str, Any] | None:

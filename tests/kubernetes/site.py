@@ -106,7 +106,7 @@ class Site:
             return client.post(url, json=body, headers={"x-api-key": key})
 
     def endpoints(self, service: str = "chat") -> list[str]:
-        """Base URLs of the pods that the Service leads to now, as a node's proxy would know them."""
+        """Base URLs of the pods that the Service leads to now, as a node's proxy knows them."""
         return endpoints(self.plane, self.namespace, service)
 
     # What was written

@@ -103,7 +103,8 @@ def test_of_two_deploys_at_once_one_wins_and_the_other_is_told_who(site: Site) -
 def test_whoever_comes_second_is_told_within_two_seconds(site: Site) -> None:
     site.standin.delay(6.0)
     first = site.desk.start("deploy", "-f", site.desk.spec(), "--yes")
-    until("the lock", lambda: holder(site) != "")
+    until("the RayService", lambda: site.names("rayservices") != set(), LONG)
+    assert f"/{first.pid}/" in holder(site)
     late = target_of(site)
     late.client.version()  # the connection is there, as is the program
     began = time.monotonic()
@@ -204,7 +205,8 @@ def runtime(site: Site) -> str:
 def test_a_release_edited_since_the_plan_is_not_written_over(served: Site) -> None:
     name = runtime(served)
     config = served.one("rayservice", name)["spec"]["serveConfigV2"]
-    edited = config.replace("generation: ", "generation: 9")
+    edited = config.replace("requests_per_minute: 600", "requests_per_minute: 6")
+    assert edited != config
     patch = json.dumps({"spec": {"serveConfigV2": edited}})
 
     def edit() -> None:

@@ -1,9 +1,9 @@
 """A few steady clients of an endpoint, whole answers and streams, and what each of them got.
 
-Each request takes a connection of its own to one of the pods that the Service leads to, as a node's
-proxy would have it. (The API server's proxy is not used: it cuts a stream now and then, of a service
-that nobody touches.) As many ask at once as there are workers: the load is bounded, and a slow
-machine only makes it less. An answer says itself which release made it,
+Each request takes a connection of its own to one of the pods that the Service leads to, as a
+node's proxy would have it. (The API server's proxy is not used: it cuts a stream now and then, of a
+service that nobody touches.) As many ask at once as there are workers: the load is bounded, and a
+slow machine only makes it less. An answer says itself which release made it,
 word by word; the header says it once more.
 """
 
@@ -123,7 +123,10 @@ class Traffic:
         self, client: httpx.Client, stream: bool
     ) -> tuple[int, int, list[tuple[int, int]], str]:
         body = {"model": self.service, "prompt": "one two", "max_tokens": TOKENS, "stream": stream}
-        url = f"{random.choice(self.site.endpoints(self.service))}/completions"
+        doors = self.site.endpoints(self.service)
+        if not doors:
+            return httpx.codes.SERVICE_UNAVAILABLE, 0, [], "the Service leads nowhere"
+        url = f"{random.choice(doors)}/completions"
         headers = {"authorization": f"Bearer {self.key}"}
         with client.stream("POST", url, json=body, headers=headers) as answer:
             text = answer.read().decode()
