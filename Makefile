@@ -6,6 +6,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 
+# Compiled modules are kept, whatever the environment says: a command that starts a hundred times
+# would compile what it imports a hundred times, for seconds each.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pycache
+unexport PYTHONDONTWRITEBYTECODE
+
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header --no-emit-index-url
 
@@ -22,7 +27,7 @@ endef
 export NEXT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-core test-engines test-vllm test-kubernetes engines
+.PHONY: help setup demo test test-core test-engines test-vllm test-kubernetes test-pods engines
 .PHONY: check bench lock clean
 .PHONY: check-format check-lint check-types check-imports check-house check-generated
 
@@ -53,7 +58,10 @@ test-vllm: $(READY) ## Of it: kills, races, the real demo model
 	@$(PYTEST) -m engines
 
 test-kubernetes: engines ## Of it: on a real API server, in a network that nothing leaves
-	@$(BIN)/python -m tests.kubernetes.namespace -- $(PYTEST) -m kubernetes tests/kubernetes
+	@$(BIN)/python -m tests.kubernetes.namespace -- $(PYTEST) -m "kubernetes and not pods" tests/kubernetes
+
+test-pods: engines ## Kubernetes with real Ray and vLLM in its pods: ten minutes, outside of CI
+	@$(BIN)/python -m tests.kubernetes.namespace -- $(PYTEST) -m pods tests/kubernetes
 
 engines: $(READY) ## Find or build Kubernetes for the tests (once, 7 min of two cores, 6 GB)
 	@$(BIN)/python -m tests.engines.programs

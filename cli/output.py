@@ -19,7 +19,7 @@ from cli.options import Format
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from llmops.events import Event, Progress
+    from llmops.events import Event, ObjectChange, Progress
 
 T = TypeVar("T")
 
@@ -70,6 +70,8 @@ class Drawer:
         self._status: Status | None = None
         self._said = ""
         self._said_at = 0.0
+        self.changes: tuple[ObjectChange, ...] = ()
+        """What a target said that applying a plan would change in it."""
 
     def progress(self, event: Progress) -> None:
         """A moment of a wait: phase, reason, elapsed, deadline."""
@@ -124,6 +126,7 @@ class Drawer:
             self.still()
             from cli.plans import print_changes
 
+            self.changes = event.changes
             print_changes(event)
         elif isinstance(event, KeyMade):
             self.still()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from cli.output import print_table, tell
@@ -44,7 +45,8 @@ def run(
     loaded = read_spec(files)
     with placed(loaded):
         flow = workflow.plan(target_of(loaded.deployment), loaded.deployment, offline=offline)
-        planned = draw(flow, Drawer())
+        drawer = Drawer()
+        planned = draw(flow, drawer)
     if shown.plot is not None:
         from cli.fleet_views import write_plot
         from llmops.planning import fleet
@@ -60,6 +62,8 @@ def run(
     else:
         live = planned.live.number if planned.live else None
         document = plan_document(planned.plan) | {"changed": planned.changed, "live": live}
+        if drawer.changes:
+            document["changes"] = [asdict(change) for change in drawer.changes]
         print_data(document, shown.output)
 
 
@@ -173,7 +177,8 @@ def print_changes(previewed: Previewed) -> None:
             continue
         tell(f"  {signs[change.action]} {change.name}")
         for path, before, after in change.fields[:MOST_FIELDS] if change.action == "update" else ():
-            tell(f"      {path}: {_brief(before)} -> {_brief(after)}")
+            old, new = _brief(before), _brief(after)
+            tell(f"      {path}: {f'{old} -> {new}' if old != new else 'changed, see -o json'}")
         if change.action == "update" and len(change.fields) > MOST_FIELDS:
             tell(f"      and {len(change.fields) - MOST_FIELDS} more fields")
     if same:

@@ -44,6 +44,11 @@ class Patience:
         since = self._hopeless_since
         return since is not None and self._clock() - since >= HOPELESS_SECONDS
 
+    @property
+    def hint(self) -> str:
+        """What to do about the reason that was found out last."""
+        return self._reason.hint if self._reason else ""
+
     def reason(self) -> Reason:
         """The reason as it was found out last."""
         if self._reason is None or self.due:

@@ -201,11 +201,16 @@ class Steps:
 
         yield from wait("remove", look, seconds, poll=POLL)
 
-    def mend(self) -> None:
-        """Have every object of the service as the releases say; what is so is not written."""
+    def mend(self) -> Flow[None]:
+        """Have every object of the service as the releases say, and none beside: a run that was
+        killed may have left some of a runtime that has gone. What is so is not written."""
+        for runtime in self.live().runtimes:
+            if runtime.deleting:
+                yield from self.delete_runtime(runtime)
         desired = self.desired()
         if desired.active:
             self._apply(self.manifests(desired))
+            self._prune(desired, (*AROUND, "NetworkPolicy"))
 
     def tell(self, number: int, reason: str, message: str) -> None:
         """Tell what was done with a release, as an event of the RayService that has it."""
@@ -286,7 +291,12 @@ class Steps:
                 )
             return reason.text
 
-        yield from wait("stage", look, seconds, poll=POLL)
+        try:
+            yield from wait("stage", look, seconds, poll=POLL)
+        except TargetError as error:
+            if error.hint or not patience.hint:
+                raise
+            raise TargetError(error.message, hint=patience.hint) from error
 
     def _await_table(self, runtime: Runtime, phase: str, *, quietly: bool = False) -> Flow[None]:
         """Wait until every gateway that may get clients uses the runtime's routing table.

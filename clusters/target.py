@@ -37,6 +37,7 @@ from clusters.secrets import SecretKeys
 from clusters.shape import shape_of
 from clusters.steps import Steps
 from clusters.store import ConfigMapReleaseStore
+from clusters.trouble import Forbidden
 from clusters.why import why
 from llmops.errors import InputError, LlmopsError, RefusedError
 from llmops.events import Flow, ObjectChange, Progress
@@ -136,7 +137,14 @@ class ClusterTarget:
                 " RayServices",
                 hint="install KubeRay's operator 1.7 or newer (its Helm chart is kuberay-operator)",
             )
-        if self.client.get("Namespace", self.namespace) is None:
+        self._require_namespace()
+
+    def _require_namespace(self) -> None:
+        try:
+            found = self.client.get("Namespace", self.namespace)
+        except Forbidden:  # it is there, or what is asked for next says that it is not
+            return
+        if found is None:
             raise InputError(
                 f"there is no namespace '{self.namespace}' in {self.access.context}",
                 hint=f"kubectl create namespace {self.namespace}",
@@ -264,7 +272,7 @@ class ClusterTarget:
             InputError: When there is no such service or release, or it has no pod.
         """
         releases, steps = self.history(service), self.steps(service)
-        wanted = number if number is not None else releases[-1].number
+        wanted = number if number is not None else telling.newest(steps.live(), releases)
         if all(release.number != wanted for release in releases):
             numbers = ", ".join(str(release.number) for release in releases)
             raise InputError(f"{service} has no release {wanted}", hint=f"there are: {numbers}")
@@ -289,6 +297,7 @@ class ClusterTarget:
 
     @contextlib.contextmanager
     def _hold(self, service: str, purpose: str) -> Iterator[None]:
+        self._require_namespace()
         lock = LeaseLock(self.client, self.namespace, tell=_tell)
         with lock.hold(service, purpose) as held:
             self._held = held
@@ -344,9 +353,10 @@ class ClusterTarget:
         yield from retire(self.client, self.namespace, self.steps(service), service)
 
     def mend(self, service: str) -> Flow[None]:
-        """Put back what somebody has deleted of the service's objects."""
+        """Put back what somebody has deleted of the service's objects, and take away what a run
+        that was killed has left."""
         yield Progress("mend", "looking for what is missing around the service")
-        self.steps(service).mend()
+        yield from self.steps(service).mend()
 
     def create_key(self, service: str, name: str) -> tuple[KeyInfo, str]:
         """Make a key; returns when every gateway knows it.

@@ -97,6 +97,12 @@ def _release(
     )
 
 
+def newest(live: Live, releases: tuple[Release, ...]) -> int:
+    """The newest release that is in a runtime; the newest of all when none is."""
+    here = (r.number for r in reversed(releases) if live.holding(r.number) is not None)
+    return next(here, releases[-1].number)
+
+
 def await_keys(
     client: Writer, namespace: str, steps: Steps, version: str, seconds: float
 ) -> Flow[None]:

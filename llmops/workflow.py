@@ -81,6 +81,8 @@ def plan(
     facts = yield from observer.resolve(deployment, offline=offline)
     made = planner(deployment, facts)
     live = observer.store.read(deployment.name)[0].live
+    if live is not None:  # where it was moved to is where the next one belongs as well
+        made = replace(made, apart=live.plan.apart)
     changed = live is None or live.plan.identity != made.identity
     planned = Planned(made, live, changed)
     yield planned
@@ -143,6 +145,8 @@ def rollback(
         recorded = _record(operator, earlier.plan, changed, clock, rollback_of=earlier.number)
         desired = _desired(earlier.plan, recorded.number)
         yield from _reconcile(operator, service, desired, clock)
+        if not changed:
+            yield from operator.mend(service)
         finished = Finished(operator.store.read(service)[0].live, changed, operator.url(service))
         yield finished
         return finished

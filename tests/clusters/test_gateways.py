@@ -32,7 +32,7 @@ def test_a_pod_that_holds_no_gateway_is_not_waited_for() -> None:
                 Gateway("empty", True, None, "10.0.0.2"),
                 Gateway("silent", True, None, "10.0.0.3"),
             )
-        )  # fmt: skip
+        )
     )
     assert [pod.pod for pod in found.pods] == ["holds", "silent"]
 

@@ -24,6 +24,8 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker("kubernetes")
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(300))  # nodes come, pods start, drains end
 
 
 @pytest.fixture(scope="session", autouse=True)

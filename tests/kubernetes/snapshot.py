@@ -1,7 +1,8 @@
 """All that a namespace holds, without what differs between two runs that did the same.
 
-Left out: names that are drawn by lot, times, versions, what controllers fill in, and the text of
-secrets. Pods are counted by what they are for.
+Left out: names that are drawn by lot, times, versions (the routing table's too, which a release
+that was tried twice has raised twice), what controllers fill in, and the text of secrets. Pods are
+counted by what they are for.
 """
 
 from __future__ import annotations
@@ -51,6 +52,11 @@ def everything(target: ClusterTarget, service: str) -> Snapshot:
     }
 
 
+def record(snapshot: Snapshot) -> list[Json]:
+    """What the service's record says of each release; empty without one."""
+    return next((value for key, value in snapshot.items() if key.startswith("ConfigMap/")), [])
+
+
 def difference(found: Snapshot, wanted: Snapshot) -> str:
     """Where two differ, for a person; empty when they do not."""
     keys = sorted({*found, *wanted})
@@ -92,24 +98,33 @@ def _object(item: Json, namespace: str) -> Any:
         kept["spec"] = {k: v for k, v in item["spec"].items() if k not in ALLOTTED}
     if kind == "ServiceAccount":
         kept.pop("secrets", None)
-    return json.loads(json.dumps(kept).replace(namespace, "NS"))
+    text = json.dumps(kept).replace(namespace, "NS")
+    return json.loads(re.sub(r"generation: \d+", "generation: N", text))
 
 
 def _history(item: Json) -> list[Json]:
-    """What the record says of each release, without its times and its plan."""
+    """What the record says of each release, without its times and its plan.
+
+    Tries of one release that failed in the same way, one after another, count once: a run that was
+    killed after it had recorded the failure is tried again.
+    """
     data: dict[str, str] = item.get("data") or {}
     releases = [json.loads(text) for key, text in data.items() if key.startswith("release-")]
-    told = ("number", "state", "rollback_of", "reason")
-    found = [
-        {
-            **{name: release.get(name) for name in told},
-            "image": release["plan"]["image"],
-            "verified": release.get("verified_at") is not None,
-            "ended": release.get("ended_at") is not None,
-        }
-        for release in releases
-    ]
-    return sorted(found, key=lambda one: int(one["number"]))
+    told = [_release(one) for one in sorted(releases, key=lambda one: int(one["number"]))]
+    return [one for before, one in zip([{}, *told], told, strict=False) if one != before]
+
+
+def _release(release: Json) -> Json:
+    failed = release["state"] == "failed"
+    return {
+        "number": "any" if failed else release["number"],
+        "state": release["state"],
+        "rollback_of": release.get("rollback_of"),
+        "reason": re.sub(r"release \d+", "release N", release.get("reason") or ""),
+        "image": release["plan"]["image"],
+        "verified": release.get("verified_at") is not None,
+        "ended": release.get("ended_at") is not None,
+    }
 
 
 def _cluster(item: Json) -> str:

@@ -14,7 +14,7 @@ from tests.kubernetes.site import OURS, Site, open_site
 from tests.kubernetes.standin import StandIn
 from tests.support.hub import HubServer
 
-CANARY = "hf_canaryOfATokenThatNobodyMaySee"
+CANARY = "canary-of-a-token-that-nobody-may-see"
 LEAST = 16
 """Characters of a value that is worth looking for: what is shorter is found by chance."""
 

@@ -203,7 +203,7 @@ def test_recreate_never_holds_two_and_says_so_to_clients(settled: Site, key: str
     with watched(settled) as seen, Traffic(settled, key) as asking:
         change = {"hardware": {"cores": 6}, "maintenance": {"strategy": "recreate"}}
         done = deploy(settled, **change)
-        until("answers", lambda: number in asking.releases)
+        until("answers of the new release", lambda: number in asking.releases, 60)
     assert done.code == 0, done.text
     assert {count for count, _ in seen} <= {0, 1}
     assert asking.went_back() == []

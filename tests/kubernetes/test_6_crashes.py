@@ -13,10 +13,12 @@ import pytest
 
 from clusters import steps, target, telling
 from clusters.lease import LeaseLock
+from serving.serve_config import application_name
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.desk import Desk
-from tests.kubernetes.lane import COMMANDS, Lane
+from tests.kubernetes.lane import COMMANDS, FAILING, SERVICE, Lane
 from tests.kubernetes.mortal import already_gone
+from tests.kubernetes.snapshot import record
 from tests.kubernetes.standin import StandIn
 from tests.kubernetes.sweep import measure, sweep
 from tests.support.hub import HubServer
@@ -33,12 +35,12 @@ def quick(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     gone = functools.partial(LeaseLock, holder=already_gone)
     monkeypatch.setattr(target, "LeaseLock", gone)
     standin.delay(0.0)
-    for number in (5, 6):
-        standin.fail(f"llmops-chat-r{number}", "ValueError: no room for the KV cache")
+    for number in FAILING:
+        standin.fail(application_name(SERVICE, number), "ValueError: no room for the KV cache")
     yield
     standin.delay(0.1)
-    for number in (5, 6):
-        standin.heal(f"llmops-chat-r{number}")
+    for number in FAILING:
+        standin.heal(application_name(SERVICE, number))
 
 
 @pytest.fixture
@@ -78,6 +80,7 @@ def test_the_next_run_ends_where_one_that_nobody_killed_ends(
     quick: None, lanes: list[Lane]
 ) -> None:
     measured = measure(lanes[0])
+    assert [one["state"] for one in record(measured.ends["failing"])][-2:] == ["live", "failed"]
     began = time.monotonic()
     points = sweep(lanes, measured)
     print(f"{len(points)} points in {time.monotonic() - began:.0f} s")

