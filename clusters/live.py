@@ -20,6 +20,9 @@ from llmops.errors import TargetError
 from llmops.releases import Phase
 from serving.serve_config import GATEWAY, release_of
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Ten times as fast where it was built: a wait reads the config at each look."""
+
 PHASES = {"RUNNING": Phase.READY, "DEPLOY_FAILED": Phase.FAILED}
 """What Ray Serve calls an application's state, and what that means for a release.
 
@@ -115,7 +118,7 @@ def _runtime(found: Manifest) -> LiveRuntime:
 
 def _applications(name: str, text: str) -> list[Mapping[str, Any]]:
     try:
-        config = yaml.safe_load(text)
+        config = yaml.load(text, Loader=LOADER)  # noqa: S506 - both are safe loaders
         return list(config["applications"])
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise TargetError(

@@ -7,6 +7,7 @@ by doing it again, from any machine.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
@@ -29,6 +30,7 @@ from clusters.objects import KINDS
 from clusters.patience import Patience
 from clusters.ports import Writer
 from clusters.reasons import Reason
+from clusters.trouble import Conflicted
 from llmops.errors import TargetError
 from llmops.events import Flow
 from llmops.releases import Phase, Release, ReleaseStore
@@ -170,7 +172,11 @@ class Steps:
 
     def remove(self, number: int) -> Flow[None]:
         """Take the release away, with its pods."""
-        holder, desired = self.live().holding(number), without(self.desired(), number)
+        holder = self.live().holding(number)
+        if holder is not None and not self._store.read(self._service)[0].releases:
+            yield from self.delete_runtime(holder)  # its record was lost: nothing of it is needed
+            return
+        desired = without(self.desired(), number)
         if holder is None:
             return
         runtime = desired.runtime(holder.id)
@@ -231,7 +237,8 @@ class Steps:
         """Have what stands around the runtimes be as the releases say that stay: budgets keep fewer
         pods, and what only the others asked for, such as a way in from outside, goes."""
         if desired.active:  # else the next release says what it wants, or all of it is taken away
-            self._apply(rendering.around(self.manifests(desired)))
+            with contextlib.suppress(Conflicted):  # another's edit stays, and is no reason to stop
+                self._apply(rendering.around(self.manifests(desired)))
             self._prune(desired, kinds)
 
     def _prune(self, desired: Desired, kinds: tuple[str, ...]) -> None:

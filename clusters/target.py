@@ -262,7 +262,11 @@ class ClusterTarget:
         """Where the cluster differs from what the releases say, and who made it so."""
         self.history(service)
         steps = self.steps(service)
-        wanted = steps.manifests(steps.desired())
+        desired, live = steps.desired(), self.store.read(service)[0].live
+        runtime = desired.holding(live.number) if live else None
+        if live and runtime:  # what is moved by hand is an edit too
+            desired = with_active(with_all_traffic(desired, live.number), runtime.id)
+        wanted = steps.manifests(desired)
         return drift(self.client, wanted, service=service, namespace=self.namespace, kinds=KINDS)
 
     def logs(self, service: str, number: int | None, *, follow: bool) -> Iterator[str]:

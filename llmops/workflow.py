@@ -205,18 +205,13 @@ def destroy(operator: Operator, service: str, *, clock: Clock = time.time) -> Fl
     """
     with operator.lock(service, "destroyed"):
         history = operator.store.read(service)[0]
-        if not history.releases and operator.observe(service):
-            # Its record was lost. What runs is known by the target alone, and goes.
-            yield from operator.retire(service, keep_logs=False)
-            finished = Finished(None, True, "")
-            yield finished
-            return finished
-        if not history.releases:
+        # What runs without a record, because that was lost, is known by the target alone, and goes.
+        if not history.releases and not operator.observe(service):
             known = ", ".join(operator.store.services()) or "none"
             raise InputError(f"no service '{service}'", hint=f"there are: {known}")
         ended = _update(operator, service, lambda h: records.end(h, clock()))
         changed = ended != history or bool(operator.observe(service))
-        drain = max(release.plan.drain_seconds for release in history.releases)
+        drain = max((release.plan.drain_seconds for release in history.releases), default=0.0)
         desired = Desired(None, drain_seconds=drain)
         yield from _reconcile(operator, service, desired, clock)
         yield from operator.retire(service, keep_logs=False)

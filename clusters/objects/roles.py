@@ -18,6 +18,9 @@ MOVE = 15
 NO_RELEASE = 30
 """Seconds to drain a pod of a runtime in which no release is."""
 
+APART = (("kubernetes.io/hostname", 100), ("topology.kubernetes.io/zone", 50))
+"""Labels of nodes that gateways should differ in, and how much that weighs."""
+
 TOPOLOGY = "kueue.x-k8s.io/podset-required-topology"
 """Kueue's annotation: within one value of this label of nodes the group's pods must stand."""
 
@@ -68,7 +71,7 @@ def gateway(runtime: Runtime, namespace: str) -> core_v1.PodTemplateSpec:
     before = core_v1.LifecycleHandler(exec=core_v1.ExecAction(command=leave))
     only.lifecycle = core_v1.Lifecycle(preStop=before)
     made = template(runtime, namespace, parts, only)
-    _spec(made).topologySpreadConstraints = _apart(runtime)
+    _spec(made).affinity = core_v1.Affinity(podAntiAffinity=_apart(runtime))
     return made
 
 
@@ -125,18 +128,25 @@ def _tolerations(runtime: Runtime) -> list[core_v1.Toleration]:
     return asked
 
 
-def _apart(runtime: Runtime) -> list[core_v1.TopologySpreadConstraint]:
-    """Gateways on nodes and in zones of their own, where there are enough; together rather than
-    not at all."""
-    pods = meta_v1.LabelSelector(
+def _apart(runtime: Runtime) -> core_v1.PodAntiAffinity:
+    """Gateways on nodes, and then in zones, of their own where there are enough; together rather
+    than not at all.
+
+    Not by topology spread constraints: where nodes have no label of a zone, as on bare metal, the
+    scheduler leaves out every constraint of a pod that names one.
+    """
+    others = meta_v1.LabelSelector(
         matchLabels=labels.selector(runtime.service, names.GATEWAY, runtime.id)
     )
-    return [
-        core_v1.TopologySpreadConstraint(
-            topologyKey=key, maxSkew=1, whenUnsatisfiable="ScheduleAnyway", labelSelector=pods
-        )
-        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
-    ]
+    return core_v1.PodAntiAffinity(
+        preferredDuringSchedulingIgnoredDuringExecution=[
+            core_v1.WeightedPodAffinityTerm(
+                weight=weight,
+                podAffinityTerm=core_v1.PodAffinityTerm(topologyKey=key, labelSelector=others),
+            )
+            for key, weight in APART
+        ]
+    )
 
 
 def _drain(runtime: Runtime) -> int:

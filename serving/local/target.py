@@ -161,7 +161,10 @@ class LocalTarget:
         releases = self.store.read(service)[0].releases
         if not releases:
             known = ", ".join(self.store.services()) or "none"
-            raise InputError(f"no service '{service}' on this machine", hint=f"there are: {known}")
+            raise InputError(
+                f"no service '{service}' on this machine",
+                hint=f"there are: {known}; where one on Kubernetes is, --context and --namespace say",
+            )
         return releases
 
     def render(self, plan: Plan) -> dict[str, Any]:

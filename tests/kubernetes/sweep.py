@@ -17,7 +17,7 @@ from tests.kubernetes.lane import COMMANDS, SERVICE, Lane
 from tests.kubernetes.mortal import MortalClient
 from tests.kubernetes.snapshot import Snapshot, difference, everything, ours, record
 
-EVERY = 6
+EVERY = 40
 """How far apart the writes are that never arrive: all but what runs in several threads is then as
 after the write before."""
 SETTLES = 20.0

@@ -107,11 +107,11 @@ def test_a_gang_that_cannot_fit_is_refused_with_the_sum(site: Site) -> None:
     assert left(site) == set()
 
 
-@pytest.mark.parametrize(("verb", "code"), [("plan", 2), ("deploy", 3)])
-def test_a_namespace_that_is_not_there_is_named(site: Site, verb: str, code: int) -> None:
+@pytest.mark.parametrize("verb", ["plan", "deploy"])
+def test_a_namespace_that_is_not_there_is_named(site: Site, verb: str) -> None:
     yes = ["--yes"] if verb == "deploy" else []
     done = site.desk.run(verb, "-f", spec(site, target={"namespace": "nowhere"}), *yes)
-    assert done.code == code, done.text
+    assert done.code == 2, done.text
     assert re.search("there is no namespace '?nowhere", done.err)
     assert "kubectl create namespace nowhere" in done.err
 
