@@ -163,7 +163,7 @@ class LocalTarget:
             known = ", ".join(self.store.services()) or "none"
             raise InputError(
                 f"no service '{service}' on this machine",
-                hint=f"there are: {known}; where one on Kubernetes is, --context and --namespace say",
+                hint=f"there are: {known}; --context and --namespace find one on Kubernetes",
             )
         return releases
 

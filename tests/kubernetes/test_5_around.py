@@ -98,8 +98,8 @@ def raycluster(site: Site) -> str:
 
 
 def test_a_live_release_that_serve_has_given_up_comes_back(site: Site, standin: StandIn) -> None:
-    # As many gateways as before: a pod that no gateway is on is not ready, and a fake kubelet, which
-    # asks no probe, would have clients led there.
+    # As many gateways as before: a pod that no gateway is on is not ready, and a fake kubelet,
+    # which asks no probe, would have clients led there.
     as_many = {"gateways": len(gateways(site))}
     deploy(site, target=as_many)
     [release] = site.desk.status()["releases"]
