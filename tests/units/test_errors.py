@@ -14,6 +14,7 @@ from llmops.errors import (
     RefusedError,
     SpecError,
     TargetError,
+    UnreachableError,
 )
 from llmops.events import KeyMade
 
@@ -26,6 +27,8 @@ CODES = [
     (BusyError("x"), 3),
     (TargetError("x", serving=True), 4),
     (TargetError("x"), 5),
+    (UnreachableError("x", serving=True), 4),
+    (UnreachableError("x"), 5),
 ]
 
 
