@@ -44,7 +44,7 @@ def command(
     made: dict[str, str] = {}
     with placed(loaded):
         target = owning(target_of(loaded.deployment), take_ownership)
-        flow = workflow.deploy(target, loaded.deployment, confirm=confirm)
+        flow = workflow.deploy(target, loaded.deployment, confirm=confirm, unattended=yes)
         finished = draw(_watched(flow, made) if output is not Format.TEXT else flow, drawer)
     if output is not Format.TEXT:
         print_data(_document(finished, made), output)

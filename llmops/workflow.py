@@ -59,6 +59,9 @@ Planner = Callable[[Deployment, Facts], Plan]
 Act = Stage | Verify | Shift | Drain | Remove
 Confirm = Callable[[Planned], bool]
 
+MAX_PLANS = 5
+"""Plans of one unattended deploy; what changes more often than that is not settling."""
+
 MAX_STEPS = 200
 """Steps of one run; a few are usual, and a loop that never ends must not be."""
 
@@ -96,10 +99,20 @@ def deploy(
     deployment: Deployment,
     *,
     confirm: Confirm = lambda _: True,
+    unattended: bool = False,
     planner: Planner = make_plan,
     clock: Clock = time.time,
 ) -> Flow[Finished]:
     """Make the deployment so: plan, ask, record a release, and reconcile until it serves.
+
+    Args:
+        operator: The target.
+        deployment: What is asked for.
+        confirm: Asked with the plan before anything is changed.
+        unattended: Nobody looks at the plan: where its facts have changed since it was made, it is
+            made again, instead of refused.
+        planner: What makes the plan of the facts.
+        clock: Unix seconds.
 
     Raises:
         BusyError: At once, when another writer is at work on the service.
@@ -107,11 +120,7 @@ def deploy(
         TargetError: When the release failed; `serving` tells whether the last good one serves.
     """
     with operator.lock(deployment.name, "deployed"):
-        planned = yield from plan(operator, deployment, planner=planner)
-        if planned.changed:
-            if not confirm(planned):
-                raise RefusedError("nothing was changed")
-            yield from _still_true(operator, deployment, planned, planner)
+        planned = yield from _agreed(operator, deployment, confirm, unattended, planner)
         made = planned.plan
         recorded = _record(operator, made, planned.changed, clock)
         yield from _reconcile(operator, made.service, _desired(made, recorded.number), clock)
@@ -224,16 +233,38 @@ def _desired(plan: Plan, number: int) -> Desired:
     return Desired(number, plan.strategy, plan.drain_seconds)
 
 
+def _agreed(
+    operator: Operator,
+    deployment: Deployment,
+    confirm: Confirm,
+    unattended: bool,
+    planner: Planner,
+) -> Flow[Planned]:
+    """A plan that was agreed to and whose facts still hold after that.
+
+    A shown plan whose facts have changed while it was being looked at is refused: what was agreed
+    to is not what would be done.
+    """
+    for _ in range(MAX_PLANS if unattended else 1):
+        planned = yield from plan(operator, deployment, planner=planner)
+        if planned.changed and not confirm(planned):
+            raise RefusedError("nothing was changed")
+        if not planned.changed or (yield from _still_true(operator, deployment, planned, planner)):
+            return planned
+        if unattended:
+            yield Progress("plan", "what it was made of has changed meanwhile: once more")
+    raise RefusedError(
+        "what the plan was made of has changed since it was shown",
+        hint="deploy again: it is planned anew",
+    )
+
+
 def _still_true(
     operator: Operator, deployment: Deployment, planned: Planned, planner: Planner
-) -> Generator[Event, None, None]:
-    """Refuse a plan whose facts have changed while it was being looked at."""
+) -> Flow[bool]:
+    """Whether the facts of a plan are what they were when it was made."""
     facts = yield from operator.resolve(deployment)
-    if planner(deployment, facts).facts_digest != planned.plan.facts_digest:
-        raise RefusedError(
-            "what the plan was made of has changed since it was shown",
-            hint="deploy again: it is planned anew",
-        )
+    return planner(deployment, facts).facts_digest == planned.plan.facts_digest
 
 
 def _unsettled_rollback(

@@ -20,11 +20,19 @@ def world() -> SimulatedTarget:
     return SimulatedTarget()
 
 
-def deploy(world: SimulatedTarget, source: str, *, confirm: Any = None, **more: Any) -> Any:
+def deploy(
+    world: SimulatedTarget,
+    source: str,
+    *,
+    confirm: Any = None,
+    unattended: bool = False,
+    **more: Any,
+) -> Any:
     return workflow.deploy(
         world,
         make_deployment(source, **more),
         confirm=confirm or (lambda _: True),
+        unattended=unattended,
         planner=plan_of,
         clock=lambda: world.now,
     )
@@ -302,6 +310,22 @@ def test_a_plan_whose_facts_changed_while_it_was_looked_at_is_refused(
     world.digests = itertools.cycle(["shown", "now"])
     with pytest.raises(RefusedError, match="changed since it was shown"):
         run(deploy(world, "a"))
+    assert world.store.writes == 0
+
+
+def test_an_unattended_deploy_plans_again_when_facts_changed_meanwhile(
+    world: SimulatedTarget,
+) -> None:
+    world.digests = itertools.chain(["shown", "now"], itertools.repeat("now"))
+    events, finished = run(deploy(world, "a", unattended=True))
+    assert [e.plan.facts_digest for e in events if isinstance(e, Planned)] == ["shown", "now"]
+    assert finished.release.plan.facts_digest == "now"
+
+
+def test_an_unattended_deploy_is_refused_when_facts_never_settle(world: SimulatedTarget) -> None:
+    world.digests = map(str, itertools.count())
+    with pytest.raises(RefusedError, match="changed since it was shown"):
+        run(deploy(world, "a", unattended=True))
     assert world.store.writes == 0
 
 
