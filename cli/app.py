@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cli import (
+    backup,
     bench,
     catalog,
     chat,
@@ -29,10 +30,13 @@ from cli import (
     keys,
     logs,
     plan,
+    policy,
     recommend,
     render,
+    restore,
     rollback,
     status,
+    upgrade,
     validate,
 )
 
@@ -53,12 +57,14 @@ app = typer.Typer(
 )
 for verb in (init, validate, explain, plan, recommend, render, deploy, status, logs, chat, bench):
     app.command(verb.NAME)(verb.command)
-for verb in (history, diff, rollback, destroy, doctor):
+for verb in (history, diff, rollback, restore, upgrade, destroy, doctor):
     app.command(verb.NAME)(verb.command)
 app.add_typer(keys.group, name="keys")
+app.add_typer(backup.group, name="backup")
 app.add_typer(image.group, name="image")
 app.add_typer(catalog.group, name="catalog")
 app.add_typer(cluster.group, name="cluster")
+app.add_typer(policy.group, name="policy")
 
 
 @app.callback()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cli.gates import Emergency, Wait, gate_of
 from cli.options import Files, Format, Output, Owning, Yes
 
 if TYPE_CHECKING:
@@ -18,21 +19,25 @@ def command(
     file: Files = None,
     yes: Yes = False,
     take_ownership: Owning = False,
+    wait: Wait = False,
+    emergency: Emergency = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Serve what the spec says; ends when a real generation has proved it.
 
     A running release keeps the traffic until the new one has answered, and keeps it for good when
-    the new one fails (exit 4). Killed at any point, the same command goes on from there.
+    the new one fails (exit 4). Killed at any point, the same command goes on from there. While
+    maintenance windows are closed a change is refused (exit 3).
     """
     from cli.output import Drawer, ask, draw, may_ask, print_data
     from cli.places import owning, place_of, remember, target_of
     from cli.specs import placed, read_spec
     from llmops import workflow
 
+    gate = gate_of(wait, emergency)
     may_ask(yes)
     loaded = read_spec(file)
-    drawer = Drawer()
+    drawer = Drawer(loaded)
 
     def confirm(_: Planned) -> bool:
         drawer.still()
@@ -44,7 +49,9 @@ def command(
     made: dict[str, str] = {}
     with placed(loaded):
         target = owning(target_of(loaded.deployment), take_ownership)
-        flow = workflow.deploy(target, loaded.deployment, confirm=confirm, unattended=yes)
+        flow = workflow.deploy(
+            target, loaded.deployment, confirm=confirm, unattended=yes, gate=gate
+        )
         finished = draw(_watched(flow, made) if output is not Format.TEXT else flow, drawer)
     if output is not Format.TEXT:
         print_data(_document(finished, made), output)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from cli.options import Context, Format, Namespace, Output, Service
+
+if TYPE_CHECKING:
+    from llmops.releases import Release
 
 NAME = "history"
 
@@ -32,8 +36,20 @@ def command(
             time.strftime("%Y-%m-%d %H:%M", time.localtime(release.created_at)),
             release.plan.model.source,
             release.plan.model.revision[:12],
-            f"repeats release {release.rollback_of}" if release.rollback_of else release.reason,
+            _note(release),
         )
         for release in releases
     ]
     print_table(("RELEASE", "STATE", "CREATED", "MODEL", "REVISION", ""), rows)
+
+
+def _note(release: Release) -> str:
+    """What is worth knowing of a release beside its state."""
+    from llmops.releases import State
+
+    notes = [f"repeats release {release.rollback_of}" if release.rollback_of else release.reason]
+    if release.state is State.STAGING and release.watched_since is not None:
+        notes.append(f"watched with {release.plan.upkeep.canary_share} % of the traffic")
+    if release.emergency:
+        notes.append(f"emergency: {release.emergency} ({release.emergency_by})")
+    return "; ".join(note for note in notes if note)

@@ -19,7 +19,8 @@ from cli.options import Format
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from llmops.events import Event, ObjectChange, Progress
+    from llmops.events import Event, ObjectChange, Progress, Reviewed
+    from llmops.spec import Loaded
 
 T = TypeVar("T")
 
@@ -62,21 +63,34 @@ def ago(when: float | None) -> str:
     return "never" if when is None else f"{seconds(max(0.0, time.time() - when))} ago"
 
 
+def repeat(event: Progress) -> float:
+    """Seconds after which a wait is told again: of one for hours, a twentieth of what is left."""
+    if event.phase != "window" or event.deadline is None:
+        return REPEAT
+    return max(REPEAT, (event.deadline - event.elapsed) / 20)
+
+
 class Drawer:
     """Draws the flow's events as they come."""
 
-    def __init__(self) -> None:
+    def __init__(self, loaded: Loaded | None = None) -> None:
+        self._loaded = loaded
+        """The spec that findings are about."""
         self._terminal = sys.stderr.isatty()
         self._status: Status | None = None
         self._said = ""
         self._said_at = 0.0
         self.changes: tuple[ObjectChange, ...] = ()
         """What a target said that applying a plan would change in it."""
+        self.reviewed: Reviewed | None = None
+        """What the target's policies said of the plan."""
 
     def progress(self, event: Progress) -> None:
         """A moment of a wait: phase, reason, elapsed, deadline."""
         times = ""
-        if event.deadline is not None:
+        if event.phase == "window" and event.deadline is not None:
+            times = f" (in {seconds(max(0.0, event.deadline - event.elapsed))})"
+        elif event.deadline is not None:
             times = f" ({seconds(event.elapsed)} of at most {seconds(event.deadline)})"
         elif event.elapsed >= 1:
             times = f" ({seconds(event.elapsed)})"
@@ -86,7 +100,7 @@ class Drawer:
             self._spin(text)
             return
         same = re.sub(r"\d+", "", f"{event.phase} {event.reason}")
-        if same != self._said or time.monotonic() - self._said_at > REPEAT:
+        if same != self._said or time.monotonic() - self._said_at > repeat(event):
             self._said, self._said_at = same, time.monotonic()
             tell(text)
 
@@ -109,7 +123,7 @@ class Drawer:
 
     def event(self, event: Event) -> None:
         """Draw one event."""
-        from llmops.events import KeyMade, Planned, Previewed, Progress, StepEnded
+        from llmops.events import KeyMade, Planned, Previewed, Progress, Reviewed, StepEnded
 
         if isinstance(event, Progress):
             self.progress(event)
@@ -122,6 +136,12 @@ class Drawer:
             from cli.plans import print_change
 
             print_change(event)
+        elif isinstance(event, Reviewed):
+            self.still()
+            from cli.plans import print_review
+
+            self.reviewed = event
+            print_review(event, self._loaded)
         elif isinstance(event, Previewed):
             self.still()
             from cli.plans import print_changes

@@ -94,9 +94,14 @@ def service_target(name: str, context: str | None, namespace: str | None) -> Tar
 
 def service_place(name: str, context: str | None, namespace: str | None) -> Place:
     """Where a service is."""
+    return said_place(context, namespace) or remembered().get(name, HERE)
+
+
+def said_place(context: str | None, namespace: str | None) -> Place | None:
+    """The place in a cluster that the command line says; None where it says none."""
     if context is not None or namespace is not None or os.environ.get(PLUGIN):
         return Place("kubernetes", context, namespace)
-    return remembered().get(name, HERE)
+    return None
 
 
 def owning(target: Target, asked: bool) -> Target:
@@ -141,6 +146,15 @@ def remembered() -> dict[str, Place]:
 
 def _file(name: str) -> Path:
     return home() / "places" / f"{name}.json"
+
+
+def policy_names(incomplete: str) -> list[str]:
+    """Names of this machine's policies, for the shell's completion: without reading any of them."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        entries = json.loads((home() / "policies.json").read_text())["entries"]
+        found = {str(entry["name"]) for entry in entries}
+        return [name for name in sorted(found) if name.startswith(incomplete)]
+    return []
 
 
 def service_names(incomplete: str) -> list[str]:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cli.fleet import Shown
-    from llmops.events import Planned, Previewed
+    from llmops.events import Planned, Previewed, Reviewed
     from llmops.planning import Figure, Plan, fleet
-    from llmops.spec import Deployment
+    from llmops.spec import Deployment, Loaded
 
 SIZES = frozenset({"weight_bytes", "kv_bytes_per_token", "per_device_bytes", "weights", "kv_cache",
                    "overhead", "total"})  # fmt: skip
@@ -45,7 +45,7 @@ def run(
     loaded = read_spec(files)
     with placed(loaded):
         flow = workflow.plan(target_of(loaded.deployment), loaded.deployment, offline=offline)
-        drawer = Drawer()
+        drawer = Drawer(loaded)
         planned = draw(flow, drawer)
     if shown.plot is not None:
         from cli.fleet_views import write_plot
@@ -64,7 +64,20 @@ def run(
         document = plan_document(planned.plan) | {"changed": planned.changed, "live": live}
         if drawer.changes:
             document["changes"] = [asdict(change) for change in drawer.changes]
+        if drawer.reviewed is not None:
+            document |= _reviewed(drawer.reviewed)
         print_data(document, shown.output)
+
+
+def _reviewed(reviewed: Reviewed) -> dict[str, Any]:
+    """What policies set and said, as plain data."""
+    from cli.policy_text import setting_document
+    from llmops.policies import findings_document
+
+    return {
+        "settings": [setting_document(setting) for setting in reviewed.settings],
+        "findings": findings_document(reviewed.findings),
+    }
 
 
 def _explain(deployment: Deployment, plan: Plan, shown: Shown, *, offline: bool) -> None:
@@ -162,6 +175,18 @@ def print_change(planned: Planned) -> None:
     )
     for note in plan.notes:
         tell(f"  note: {note}")
+
+
+def print_review(reviewed: Reviewed, loaded: Loaded | None) -> None:
+    """What the target's policies set and said, each finding at its line of the spec."""
+    from cli.policy_text import print_finding, print_setting
+
+    for setting in reviewed.settings:
+        print_setting(setting, err=True)
+    for finding in reviewed.findings:
+        where = loaded.where(finding.path) if loaded and finding.path else None
+        place = "{}:{}:{}".format(*where) if where else ""
+        print_finding(finding, place, err=True)
 
 
 MOST_FIELDS = 12

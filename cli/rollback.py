@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cli.gates import Emergency, Wait, gate_of
 from cli.options import Context, Namespace, Owning, Service, Yes
 
 NAME = "rollback"
@@ -21,6 +22,8 @@ def command(
     ] = None,
     yes: Yes = False,
     take_ownership: Owning = False,
+    wait: Wait = False,
+    emergency: Emergency = None,
     context: Context = None,
     namespace: Namespace = None,
 ) -> None:
@@ -30,12 +33,13 @@ def command(
     from llmops import workflow
     from llmops.errors import RefusedError
 
+    gate = gate_of(wait, emergency)
     may_ask(yes)
     target = owning(service_target(name, context, namespace), take_ownership)
     wanted = f"release {release}" if release else "the last good release before this one"
     if not yes and not ask(f"Roll {name} back to {wanted}?"):
         raise RefusedError("nothing was changed")
-    finished = draw(workflow.rollback(target, name, release), Drawer())
+    finished = draw(workflow.rollback(target, name, release, gate=gate), Drawer())
     made = finished.release
     if made is not None:
         said = f"repeats release {made.rollback_of}" if finished.changed else "serves already"

@@ -11,7 +11,7 @@ from cli.options import Context, Format, Namespace, Output
 from cli.places import service_names
 
 if TYPE_CHECKING:
-    from llmops.targets import ServiceStatus
+    from llmops.targets import ReleaseStatus, ServiceStatus
 
 NAME = "status"
 
@@ -93,6 +93,9 @@ def _print_all(services: list[ServiceStatus]) -> None:
 def _health(service: ServiceStatus) -> str:
     if not any(release.phase == "ready" and release.share for release in service.releases):
         return "down"
+    serving = [release for release in service.releases if release.share]
+    if service.healthy and not any(release.replicas for release in serving):
+        return "asleep"
     return "healthy" if service.healthy else "quiet"
 
 
@@ -115,6 +118,8 @@ def _print_one(service: ServiceStatus) -> None:
         f"  rates        {service.requests_per_minute:.0f} requests/min,"
         f" {service.tokens_per_second:.1f} tokens/s"
     )
+    for note in service.notes:
+        typer.echo(f"  note         {note}")
     if not service.releases:
         typer.echo(f"  no release runs; llmops history {service.name} tells what did")
         return
@@ -124,7 +129,7 @@ def _print_one(service: ServiceStatus) -> None:
             release.state,
             release.phase,
             f"{release.share} %",
-            str(release.replicas),
+            _replicas(release),
             str(release.in_flight),
             Bytes(release.memory_bytes).human(),
             ago(release.verified_at),
@@ -136,3 +141,12 @@ def _print_one(service: ServiceStatus) -> None:
         ("RELEASE", "STATE", "PHASE", "SHARE", "REPLICAS", "IN FLIGHT", "MEMORY", "VERIFIED", ""),
         rows,
     )
+    for release in service.releases:
+        if release.scaling:
+            typer.echo(f"  release {release.number} scales to {release.wanted}: {release.scaling}")
+
+
+def _replicas(release: ReleaseStatus) -> str:
+    if release.wanted in (None, release.replicas):
+        return str(release.replicas)
+    return f"{release.replicas} of {release.wanted}"

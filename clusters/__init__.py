@@ -1,5 +1,6 @@
 """The target `kubernetes`: a service on a cluster, by KubeRay."""
 
+from clusters.auditing import audit_there
 from clusters.draining import DrainPlan, drain, plan_drain, refuse_short
 from clusters.drift import Drift, FieldDrift
 from clusters.nodes import Nodes, NodeView
@@ -13,6 +14,7 @@ __all__ = [
     "FieldDrift",
     "NodeView",
     "Nodes",
+    "audit_there",
     "drain",
     "plan_drain",
     "refuse_short",

@@ -111,6 +111,24 @@ def with_all_traffic(desired: Desired, number: int) -> Desired:
     return desired.having(_changed(runtime, shares=shares, closing=False))
 
 
+def with_some_traffic(desired: Desired, number: int, share: int, beside: int) -> Desired:
+    """This with `share` percent of the runtime's new requests going to one release, and the rest
+    to another.
+
+    Raises:
+        TargetError: When one runtime does not have both: the others keep what they have.
+    """
+    runtime = _holder(desired, number)
+    if beside not in runtime.shares:
+        raise TargetError(
+            f"releases {number} and {beside} of {desired.service} are in two runtimes, so they"
+            " cannot share its traffic",
+            hint="deploy again: it goes on from here",
+        )
+    shares = {**dict.fromkeys(runtime.shares, 0), number: share, beside: 100 - share}
+    return desired.having(_changed(runtime, shares=shares, closing=False))
+
+
 def without_traffic(desired: Desired, number: int) -> Desired:
     """This with no new request going to the release, where its runtime is the one that clients
     reach; where another is, its connections are ended one answer at a time."""

@@ -60,19 +60,40 @@ class SecretKeys:
         found = self._found(names.keys_secret(checked_name(service)))
         return "0" if found is None else str(self._keys(found).version)
 
-    def create(self, service: str, name: str) -> tuple[KeyInfo, str]:
+    def create(
+        self,
+        service: str,
+        name: str,
+        *,
+        expires_at: float | None = None,
+        models: tuple[str, ...] = (),
+    ) -> tuple[KeyInfo, str]:
         """Make a key; returns it and its text, which is stored nowhere.
 
         Raises:
             InputError: When the name cannot be a key's, is llmops' own, or is in use.
         """
-        if name == OPERATOR:
-            raise InputError(f"'{OPERATOR}' is the name of llmops' own key")
-        made, text = self._create(service, name)
+        _check_name(name)
+        made, text = self._create(service, name, expires_at=expires_at, models=models)
+        return _info(made), text
+
+    def rotate(
+        self, service: str, name: str, *, overlap: float, expires_at: float | None = None
+    ) -> tuple[KeyInfo, str]:
+        """Make a key in place of those of its name, which open for `overlap` seconds more; returns
+        it and its text, which is stored nowhere.
+
+        Raises:
+            InputError: When the name is llmops' own, or the service has no such key.
+        """
+        _check_name(name)
+        made, text = self._edit(
+            service, lambda keys: keys.rotate(service, name, self._clock(), overlap, expires_at)
+        )
         return _info(made), text
 
     def revoke(self, service: str, name: str) -> KeyInfo:
-        """Revoke the key of that name or id.
+        """Revoke the keys of that name, or the one of that id.
 
         Raises:
             InputError: When the service has none that is not revoked.
@@ -95,6 +116,27 @@ class SecretKeys:
                 self._put(service, found, name, {OPERATOR_ENTRY: text})
                 return
         raise self._busy(name)
+
+    def saved(self, service: str) -> str:
+        """The records of a service's keys as a document, for `put_back`; empty without any."""
+        keys = self._all(service)
+        return KeySet(0, {service: keys}).dump() if keys else ""
+
+    def put_back(self, service: str, document: str) -> None:
+        """Put the keys of a backup back, as `KeySet.put_back` does. Idempotent.
+
+        Raises:
+            ValueError: When the document is none of keys.
+        """
+        keys = KeySet.parse(document).of(service)
+        if KeySet(0, {service: self._all(service)}).put_back(service, keys).version:
+            self._edit(service, lambda before: (before.put_back(service, keys), None))
+
+    def put_back_operator(self, service: str, text: str) -> None:
+        """Put the text of llmops' own key back, where there is none."""
+        name = names.operator_secret(checked_name(service))
+        if self._found(name) is None:
+            self._put(service, None, name, {OPERATOR_ENTRY: text})
 
     def operator_key(self, service: str) -> str | None:
         """The text of llmops' own key; None when there is none. Changes nothing."""
@@ -121,8 +163,15 @@ class SecretKeys:
         hint = "it is not replaced, because pods that run use the one it held: put that back, or"
         raise self._damaged(name, TOKEN_ENTRY, f"{hint} destroy {service} and deploy it again")
 
-    def _create(self, service: str, name: str) -> tuple[Key, str]:
-        made, text = make_key(name, self._clock())
+    def _create(
+        self,
+        service: str,
+        name: str,
+        *,
+        expires_at: float | None = None,
+        models: tuple[str, ...] = (),
+    ) -> tuple[Key, str]:
+        made, text = make_key(name, self._clock(), expires_at=expires_at, models=models)
         return self._edit(service, lambda keys: (keys.add(service, made), (made, text)))
 
     def _edit(self, service: str, edit: Callable[[KeySet], tuple[KeySet, Made]]) -> Made:
@@ -202,5 +251,17 @@ class SecretKeys:
         )
 
 
+def _check_name(name: str) -> None:
+    if name == OPERATOR:
+        raise InputError(f"'{OPERATOR}' is the name of llmops' own key")
+
+
 def _info(key: Key) -> KeyInfo:
-    return KeyInfo(id=key.id, name=key.name, created_at=key.created_at, revoked_at=key.revoked_at)
+    return KeyInfo(
+        id=key.id,
+        name=key.name,
+        created_at=key.created_at,
+        revoked_at=key.revoked_at,
+        expires_at=key.ends_at,
+        models=key.models,
+    )

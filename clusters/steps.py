@@ -19,6 +19,7 @@ from clusters.desired import (
     with_active,
     with_all_traffic,
     with_release,
+    with_some_traffic,
     without,
     without_traffic,
 )
@@ -133,6 +134,12 @@ class Steps:
         self._scale(runtime)
         yield from self._await_ready(runtime.id, release, seconds)
         yield from self._await_table(runtime, "stage")
+
+    def share(self, release: Release, share: int, beside: Release) -> Flow[None]:
+        """Give the release `share` percent of new requests, and the rest to one of its runtime."""
+        desired = with_some_traffic(self.desired(), release.number, share, beside.number)
+        self._move(desired)
+        yield from self._await_table(_holder(desired, release.number), "shift")
 
     def shift(self, release: Release) -> Flow[None]:
         """Give the release all new requests of the service."""

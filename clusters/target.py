@@ -12,7 +12,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -31,21 +31,26 @@ from clusters.live import Live
 from clusters.model import Manifest
 from clusters.nodes import all_pods
 from clusters.objects import KINDS
+from clusters.policies import ConfigMapPolicyStore
 from clusters.ports import Writer
 from clusters.retiring import retire
 from clusters.secrets import SecretKeys
-from clusters.shape import shape_of
+from clusters.shape import digest, shape_of
 from clusters.steps import Steps
 from clusters.store import ConfigMapReleaseStore
 from clusters.trouble import Forbidden
+from clusters.upgrade import compared
+from clusters.vault import SecretVault
 from clusters.why import why
 from llmops.errors import InputError, LlmopsError, RefusedError
 from llmops.events import Flow, ObjectChange, Progress
 from llmops.planning import Facts, LiveRelease, MachineFacts, Plan
-from llmops.releases import Release, Seen, State, records
+from llmops.releases import Figures, Release, Seen, State, figures_of, joined, records
 from llmops.spec import Deployment, KubernetesTarget
 from llmops.targets import KeyInfo, ServiceStatus
+from llmops.upgrading import Upgrade
 from serving.client import Endpoint
+from serving.gateway import Report
 from serving.models import Models
 
 KEYS_SECONDS = 120.0
@@ -78,6 +83,17 @@ class ClusterTarget:
     def store(self) -> ConfigMapReleaseStore:
         """The services' histories, in the cluster."""
         return ConfigMapReleaseStore(self.client, self.namespace)
+
+    @cached_property
+    def policies(self) -> ConfigMapPolicyStore:
+        """The policies that were applied to the namespace, in the cluster."""
+        return ConfigMapPolicyStore(self.client, self.namespace)
+
+    @cached_property
+    def vault(self) -> SecretVault:
+        """What opens the services' doors, in the cluster."""
+        where = {"context": self.access.context, "namespace": self.namespace}
+        return SecretVault(self._keys, where)
 
     @cached_property
     def _keys(self) -> SecretKeys:
@@ -129,6 +145,19 @@ class ClusterTarget:
             yield from check_image(deployment.image or "", engine)
             self._checked.add(deployment.image)
         return Facts(model, _NO_MACHINE, self._live(live), engine, cluster)
+
+    def versions(self) -> dict[str, str]:
+        """Nothing: what is in an image beside the engine is not known before its pods say so."""
+        return {}
+
+    def upgrade_to(self, service: str, image: str, wanted: Mapping[str, str]) -> Upgrade:
+        """What an upgrade of the service to an image means; see `clusters.upgrade`."""
+        self.history(service)
+        steps = self.steps(service)
+        active = steps.live().active
+        states = steps.gateways(active).answering if active else ()
+        telling = [state["versions"] for state in states if state.get("versions")]
+        return compared(self, telling, service, image, wanted)
 
     def _require_kuberay(self) -> None:
         if not self.client.serves("RayService"):
@@ -188,6 +217,24 @@ class ClusterTarget:
         """The service's releases as the cluster shows them."""
         steps = self.steps(service)
         return telling.seen(steps.live(), steps.gateways)
+
+    def apart(self, one: Plan, other: Plan) -> str:
+        """Why two releases cannot share traffic: each runtime has gateways of its own, and clients
+        are led to those of one."""
+        if digest(shape_of(one)) == digest(shape_of(other)):
+            return ""
+        return "its pods are not those of the last good release, so it has gateways of its own"
+
+    def watched(self, service: str) -> dict[int, Figures]:
+        """What each release has done since they share the traffic, over all gateways."""
+        steps = self.steps(service)
+        live = steps.live()
+        told = steps.gateways(live.active).services(service) if live.active else ()
+        counted = [figures_of(one) for one in told]
+        numbers = {number for one in counted for number in one}
+        return {
+            number: joined(one[number] for one in counted if number in one) for number in numbers
+        }
 
     def url(self, service: str) -> str:
         """Base URL of the endpoint, ending in `/v1`: as clients in the cluster use it, or outside
@@ -282,6 +329,27 @@ class ClusterTarget:
             raise InputError(f"{service} has no release {wanted}", hint=f"there are: {numbers}")
         return telling.logs(self.client, self.namespace, steps, service, wanted, follow=follow)
 
+    def audit_lines(self, service: str, *, follow: bool) -> Iterator[str]:  # noqa: ARG002 - a signature
+        """Refused: each gateway pod keeps its own audit lines.
+
+        Raises:
+            InputError: Always, with how to read them.
+        """
+        raise self._audit_elsewhere(service)
+
+    def verify_audit(self, service: str) -> dict[str, Report]:
+        """Refused, as `audit_lines` is."""
+        raise self._audit_elsewhere(service)
+
+    def _audit_elsewhere(self, service: str) -> InputError:
+        self.history(service)
+        labels = f"{names.SERVICE}={service},{names.ROLE}={names.GATEWAY}"
+        return InputError(
+            f"the audit lines of {service} are in its gateways' pods, each with its own file",
+            hint=f"for each pod of `kubectl -n {self.namespace} get pods -l {labels}`:"
+            f" kubectl -n {self.namespace} exec POD -- cat {names.HOME}/logs/audit.jsonl",
+        )
+
     def keys(self, service: str) -> tuple[KeyInfo, ...]:
         """The service's API keys, revoked ones too; not the operator's."""
         return self._keys.list(service)
@@ -335,11 +403,17 @@ class ClusterTarget:
             release.number, "Verified", f"release {release.number} answered with a real generation"
         )
 
-    def shift(self, release: Release) -> Flow[None]:
-        """Give the release all new requests."""
-        steps = self.steps(release.service)
-        yield from steps.shift(release)
-        steps.tell(release.number, "Shifted", f"release {release.number} has all new requests")
+    def shift(
+        self, release: Release, share: int = 100, beside: Release | None = None
+    ) -> Flow[None]:
+        """Give the release all new requests, or `share` percent and the rest to another."""
+        steps, number = self.steps(release.service), release.number
+        if beside is None:
+            yield from steps.shift(release)
+            steps.tell(number, "Shifted", f"release {number} has all new requests")
+            return
+        yield from steps.share(release, share, beside)
+        steps.tell(number, "Sharing", f"release {number} has {share} % of new requests")
 
     def drain(self, release: Release, deadline: float) -> Flow[None]:
         """Wait until nothing is in flight there, at most until `deadline`."""
@@ -350,6 +424,9 @@ class ClusterTarget:
         steps = self.steps(service)
         steps.tell(number, "Removing", f"release {number} goes, with its pods")
         yield from steps.remove(number)
+
+    def forget_logs(self, service: str, keep: frozenset[int]) -> None:
+        """Nothing: pods that have ended keep no log."""
 
     def retire(self, service: str, *, keep_logs: bool) -> Flow[None]:  # noqa: ARG002 - pods keep no log
         """After the last release is removed: everything else of the service but its history."""
@@ -362,21 +439,42 @@ class ClusterTarget:
         yield Progress("mend", "looking for what is missing around the service")
         yield from self.steps(service).mend()
 
-    def create_key(self, service: str, name: str) -> tuple[KeyInfo, str]:
+    def create_key(
+        self,
+        service: str,
+        name: str,
+        *,
+        expires_at: float | None = None,
+        models: tuple[str, ...] = (),
+    ) -> tuple[KeyInfo, str]:
         """Make a key; returns when every gateway knows it.
 
         Raises:
             InputError: When the service was never deployed here, or has a key of that name.
         """
         self.history(service)
-        made = self._keys.create(service, name)
+        return self._shown(
+            service, self._keys.create(service, name, expires_at=expires_at, models=models)
+        )
+
+    def rotate_key(
+        self, service: str, name: str, *, overlap: float, expires_at: float | None = None
+    ) -> tuple[KeyInfo, str]:
+        """Make a key in place of those of its name; returns when every gateway knows it."""
+        self.history(service)
+        return self._shown(
+            service, self._keys.rotate(service, name, overlap=overlap, expires_at=expires_at)
+        )
+
+    def _shown(self, service: str, made: tuple[KeyInfo, str]) -> tuple[KeyInfo, str]:
+        """A new key, once every gateway knows it."""
         try:
             for _ in self._await_keys(service):
                 pass
         except BaseException:
             # Nobody is shown its text any more: it must not open anything, nor keep the name.
             with contextlib.suppress(LlmopsError):
-                self._keys.revoke(service, name)
+                self._keys.revoke(service, made[0].id)
             raise
         return made
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from llmops.planning import Plan
+from llmops.policies import Finding, Setting
 from llmops.releases import Release
 
 T = TypeVar("T")
@@ -21,7 +22,8 @@ class Progress:
     """A moment of a wait. `elapsed` and `deadline` are seconds since the phase began."""
 
     phase: str
-    """A short name: `model`, `runtime`, `stage`, `verify`, `shift`, `drain`, `remove`."""
+    """A short name: `model`, `runtime`, `stage`, `verify`, `shift`, `watch`, `drain`, `remove`,
+    `window`."""
     reason: str
     """What is being waited for now, for a person."""
     elapsed: float = 0.0
@@ -36,6 +38,16 @@ class Planned:
     plan: Plan
     live: Release | None
     changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """The target's policies were asked about a plan."""
+
+    settings: tuple[Setting, ...]
+    """What they set where the spec says nothing."""
+    findings: tuple[Finding, ...]
+    """What they say of it; those that block refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +105,12 @@ class Finished:
     url: str
 
 
-Event = Progress | Planned | Previewed | StepBegun | StepEnded | KeyMade | Finished
+Event = Progress | Planned | Reviewed | Previewed | StepBegun | StepEnded | KeyMade | Finished
 
 Flow = Generator[Event, None, T]
 """Yields events; returns a T."""
 
 __all__ = [
     "Event", "Finished", "Flow", "KeyMade", "ObjectChange", "Planned", "Previewed", "Progress",
-    "StepBegun", "StepEnded",
+    "Reviewed", "StepBegun", "StepEnded",
 ]  # fmt: skip

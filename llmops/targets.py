@@ -7,14 +7,16 @@ instant, and then completes or finds that nothing is left to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from llmops.events import Flow, ObjectChange
 from llmops.planning import Facts, Plan
-from llmops.releases import Release, ReleaseStore, Seen
+from llmops.policies import PolicyStore
+from llmops.releases import Figures, Release, ReleaseStore, Seen
+from llmops.saved import Access
 from llmops.spec import Deployment
 
 
@@ -26,6 +28,16 @@ class KeyInfo:
     name: str
     created_at: float
     revoked_at: float | None
+    expires_at: float | None = None
+    """When it stops to open anything, as it was made for or by a rotation; None for never."""
+    models: tuple[str, ...] = ()
+    """What its requests may name as `model`; none is its own service."""
+
+    def state(self, now: float) -> str:
+        """`valid`, `expired` or `revoked`."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "valid" if self.expires_at is None or now < self.expires_at else "expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,10 @@ class ReleaseStatus:
     """Resident memory of its processes now; where they run in pods, what these have requested."""
     verified_at: float | None
     reason: str
+    wanted: int | None = None
+    """Replicas that there are to be; None where the number is fixed, or nobody has decided."""
+    scaling: str = ""
+    """Why so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +78,33 @@ class ServiceStatus:
     requests_per_minute: float
     tokens_per_second: float
     releases: tuple[ReleaseStatus, ...]
+    notes: tuple[str, ...] = ()
+    """Sentences on what needs looking after, such as a certificate that expires soon."""
+
+
+class Vault(Protocol):
+    """What opens the doors of a target's services, as a backup takes it and a restore puts it."""
+
+    def read(self, service: str) -> Access:
+        """The service's key records and secrets; empty ones when it has none."""
+        ...
+
+    def write(self, service: str, access: Access) -> None:
+        """Put back what is missing. No key is removed, and one that is revoked on either side
+        stays revoked. Idempotent; for a caller that has the service's lock."""
+        ...
+
+    def read_shared(self) -> Mapping[str, str]:
+        """Secret files of the whole target, base64 by name."""
+        ...
+
+    def write_shared(self, files: Mapping[str, str], *, replace: bool) -> None:
+        """Put back the files that are missing.
+
+        Raises:
+            RefusedError: Before anything is written, when one differs and may not be replaced.
+        """
+        ...
 
 
 class Observer(Protocol):
@@ -69,6 +112,17 @@ class Observer(Protocol):
 
     @property
     def store(self) -> ReleaseStore: ...
+
+    @property
+    def policies(self) -> PolicyStore: ...
+
+    @property
+    def vault(self) -> Vault: ...
+
+    def versions(self) -> Mapping[str, str]:
+        """Versions of what a release made now would run beside its engine, by package, as far as
+        the target can tell."""
+        ...
 
     def resolve(self, deployment: Deployment, *, offline: bool = False) -> Flow[Facts]:
         """Look up what planning needs: the model's facts, the machine's, the live releases."""
@@ -81,6 +135,16 @@ class Observer(Protocol):
         Raises:
             RefusedError: When the target would refuse it.
         """
+        ...
+
+    def apart(self, one: Plan, other: Plan) -> str:
+        """Why the traffic of a service cannot be shared between releases of these two plans; empty
+        where it can."""
+        ...
+
+    def watched(self, service: str) -> Mapping[int, Figures]:
+        """What each release of the service has done since they share its traffic as they do now,
+        over all gateways."""
         ...
 
     def observe(self, service: str) -> tuple[Seen, ...]:
@@ -135,8 +199,11 @@ class Operator(Observer, Protocol):
         """
         ...
 
-    def shift(self, release: Release) -> Flow[None]:
-        """Give the release all new requests; return when every gateway replica has said so."""
+    def shift(
+        self, release: Release, share: int = 100, beside: Release | None = None
+    ) -> Flow[None]:
+        """Give the release `share` percent of new requests, and the rest to the one `beside`;
+        return when every gateway replica has said so."""
         ...
 
     def drain(self, release: Release, deadline: float) -> Flow[None]:
@@ -145,6 +212,10 @@ class Operator(Observer, Protocol):
 
     def remove(self, service: str, number: int) -> Flow[None]:
         """Take a release off the runtime with its processes; it need not have a record."""
+        ...
+
+    def forget_logs(self, service: str, keep: frozenset[int]) -> None:
+        """Remove the logs of every release of the service but these."""
         ...
 
     def retire(self, service: str, *, keep_logs: bool) -> Flow[None]:
@@ -159,7 +230,14 @@ class Operator(Observer, Protocol):
         """
         ...
 
-    def create_key(self, service: str, name: str) -> tuple[KeyInfo, str]:
+    def create_key(
+        self,
+        service: str,
+        name: str,
+        *,
+        expires_at: float | None = None,
+        models: tuple[str, ...] = (),
+    ) -> tuple[KeyInfo, str]:
         """Make a key; returns it and its text, which is stored nowhere.
 
         Raises:
@@ -167,8 +245,19 @@ class Operator(Observer, Protocol):
         """
         ...
 
+    def rotate_key(
+        self, service: str, name: str, *, overlap: float, expires_at: float | None = None
+    ) -> tuple[KeyInfo, str]:
+        """Make a key in place of those of its name, which open for `overlap` seconds more; returns
+        it and its text, which is stored nowhere.
+
+        Raises:
+            InputError: When there is none.
+        """
+        ...
+
     def revoke_key(self, service: str, name: str) -> KeyInfo:
-        """Revoke the key of that name or id, without a restart.
+        """Revoke the keys of that name, or the one of that id, without a restart.
 
         Raises:
             InputError: When there is none.
@@ -176,4 +265,4 @@ class Operator(Observer, Protocol):
         ...
 
 
-__all__ = ["KeyInfo", "Observer", "Operator", "ReleaseStatus", "ServiceStatus"]
+__all__ = ["KeyInfo", "Observer", "Operator", "ReleaseStatus", "ServiceStatus", "Vault"]

@@ -146,7 +146,7 @@ class Duration(_Quantity):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Replicas:
-    """A number of replicas, or a range of them: `2`, `1..4`."""
+    """A number of replicas, or a range of them: `2`, `1..4`, `0..4`."""
 
     low: int
     high: int
@@ -158,7 +158,7 @@ class Replicas:
         """Read `2` or `1..4`.
 
         Raises:
-            ValueError: When it is neither, is reversed, starts below 1 or ends above 1000.
+            ValueError: When it is neither, is reversed, or ends below 1 or above 1000.
         """
         match = re.fullmatch(r"([0-9]{1,9})(?:\.\.([0-9]{1,9}))?", text.strip(), flags=re.ASCII)
         if match is None:
@@ -167,7 +167,7 @@ class Replicas:
         high = int(match.group(2) or low)
         if low > high:
             raise ValueError(f"expected the smaller number first ('{high}..{low}'), found '{text}'")
-        if low < 1 or high > cls.LIMIT:
+        if high < 1 or high > cls.LIMIT:
             raise ValueError(f"expected 1 to {cls.LIMIT} replicas, found '{text}'")
         return cls(low, high)
 

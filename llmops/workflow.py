@@ -7,18 +7,15 @@ done, by compare-and-swap, so that a run killed at any instant is continued by t
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
+from llmops.catalog import Catalogue, load_catalogue
 from llmops.errors import (
-    BusyError,
     InputError,
-    LlmopsError,
     RefusedError,
-    TargetError,
-    UnreachableError,
 )
 from llmops.events import (
     Event,
@@ -28,45 +25,73 @@ from llmops.events import (
     Planned,
     Previewed,
     Progress,
-    StepBegun,
-    StepEnded,
+    Reviewed,
+)
+from llmops.opening import (
+    Gate,
+    admit,
+    closed_to,
+    closed_to_end,
+    closed_to_repeat,
+    until_open,
 )
 from llmops.planning import Facts, Plan, make_plan
+from llmops.policies import (
+    FREEZE,
+    WINDOW,
+    Effective,
+    Finding,
+    Known,
+    PolicyError,
+    blocking,
+    effective,
+    govern,
+    review,
+    settings,
+)
+from llmops.reconciling import (
+    Clock,
+    Sleep,
+    desired_of,
+    reconcile,
+    record,
+    tidy,
+    update,
+)
 from llmops.releases import (
-    Blocked,
-    Conflict,
     Desired,
     Done,
-    Drain,
+    Emergency,
     History,
     Observed,
-    Phase,
     Release,
-    Remove,
-    Shift,
-    Stage,
-    State,
-    Step,
-    Verify,
     next_step,
     records,
 )
 from llmops.spec import Deployment
-from llmops.targets import Observer, Operator
+from llmops.targets import KeyInfo, Observer, Operator
+from llmops.watched import strategy
 
-Clock = Callable[[], float]
 Planner = Callable[[Deployment, Facts], Plan]
-Act = Stage | Verify | Shift | Drain | Remove
 Confirm = Callable[[Planned], bool]
+
+ANY_TIME = Gate()
+"""What a change asks for where nobody says otherwise: a refusal while the windows are closed."""
+
+TIMELY = frozenset({WINDOW, FREEZE})
+"""Findings that pass by themselves: what may not be changed now may be planned now."""
 
 MAX_PLANS = 5
 """Plans of one unattended deploy; what changes more often than that is not settling."""
 
-MAX_STEPS = 200
-"""Steps of one run; a few are usual, and a loop that never ends must not be."""
 
-WRITES = 20
-"""Tries of a compare-and-swap; only another writer of the same record makes one fail."""
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """A plan, the deployment as policies have set it, and what they say of both."""
+
+    planned: Planned
+    governed: Deployment
+    findings: tuple[Finding, ...]
 
 
 def plan(
@@ -75,23 +100,64 @@ def plan(
     *,
     offline: bool = False,
     planner: Planner = make_plan,
+    clock: Clock = time.time,
 ) -> Flow[Planned]:
-    """Look up the facts and plan; changes nothing.
+    """Look up the facts, plan, and review by the target's policies; changes nothing.
+
+    That no change may be made now, because a window is closed, is told and refuses no plan.
 
     Raises:
+        PolicyError: When a policy refuses it.
         RefusedError: When it cannot run as it is.
     """
-    facts = yield from observer.resolve(deployment, offline=offline)
-    made = planner(deployment, facts)
+    proposal = yield from _propose(observer, deployment, planner, clock, offline=offline)
+    return proposal.planned
+
+
+def _propose(
+    observer: Observer,
+    deployment: Deployment,
+    planner: Planner,
+    clock: Clock,
+    *,
+    offline: bool = False,
+) -> Flow[_Proposal]:
+    rules = effective(observer.policies.read()[0].current(), deployment)
+    governed = govern(deployment, rules)
+    facts = yield from observer.resolve(governed, offline=offline)
+    made = planner(governed, facts)
     live = observer.store.read(deployment.name)[0].live
     if live is not None:  # where it was moved to is where the next one belongs as well
         made = replace(made, apart=live.plan.apart)
     changed = live is None or live.plan.identity != made.identity
     planned = Planned(made, live, changed)
     yield planned
+    now = clock()
+    keys = _keys_in_use(observer, deployment.name, rules, now)
+    known = Known.of(facts, observer.versions(), _prices(rules), keys)
+    findings = review(rules, governed, made, now=now, known=known)
+    yield Reviewed(settings(deployment, rules), findings)
+    refusing = [finding for finding in findings if finding.id not in TIMELY]
+    if blocking(refusing):
+        raise PolicyError(refusing)
     if changes := observer.preview(made):
         yield Previewed(changes)
-    return planned
+    return _Proposal(planned, governed, findings)
+
+
+def _keys_in_use(
+    observer: Observer, service: str, rules: Effective, now: float
+) -> tuple[KeyInfo, ...]:
+    """The keys that open something, where a policy bounds how old they may be: to see them may
+    need a right that a plan needs for nothing else."""
+    if rules.value("security.key_age") is None:
+        return ()
+    return tuple(key for key in observer.keys(service) if key.state(now) == "valid")
+
+
+def _prices(rules: Effective) -> Catalogue | None:
+    """The catalogue, where a policy bounds what a service may cost."""
+    return load_catalogue() if rules.value("budget.usd_per_hour") is not None else None
 
 
 def deploy(
@@ -102,6 +168,8 @@ def deploy(
     unattended: bool = False,
     planner: Planner = make_plan,
     clock: Clock = time.time,
+    gate: Gate = ANY_TIME,
+    sleep: Sleep = time.sleep,
 ) -> Flow[Finished]:
     """Make the deployment so: plan, ask, record a release, and reconcile until it serves.
 
@@ -113,24 +181,60 @@ def deploy(
             made again, instead of refused.
         planner: What makes the plan of the facts.
         clock: Unix seconds.
+        gate: What to do where the service may not be changed now.
+        sleep: How to pass seconds until it may, or while a release is watched.
 
     Raises:
         BusyError: At once, when another writer is at work on the service.
-        RefusedError: When the plan refuses, the user does, or the facts have changed meanwhile.
+        RefusedError: When the plan refuses, the user does, the facts have changed meanwhile, or the
+            service may not be changed now.
         TargetError: When the release failed; `serving` tells whether the last good one serves.
     """
-    with operator.lock(deployment.name, "deployed"):
-        planned = yield from _agreed(operator, deployment, confirm, unattended, planner)
-        made = planned.plan
-        recorded = _record(operator, made, planned.changed, clock)
-        yield from _reconcile(operator, made.service, _desired(made, recorded.number), clock)
-        if not planned.changed:
-            yield from operator.mend(made.service)
-        yield from _keys(operator, made)
-        release = operator.store.read(made.service)[0].live
-        finished = Finished(release, planned.changed, operator.url(made.service))
-        yield finished
-        return finished
+
+    closed = partial(closed_to, operator, deployment)
+
+    def admitted(planned: Planned) -> bool:
+        admit(closed(planned, clock()), gate)
+        return confirm(planned)
+
+    while True:
+        with operator.lock(deployment.name, "deployed"):
+            planned = yield from _agreed(
+                operator, deployment, admitted, unattended, planner, clock
+            )
+            shut = closed(planned, clock())
+            if shut is None or gate.emergency is not None:
+                emergency = gate.emergency if shut else None
+                return (yield from _deployed(operator, planned, emergency, clock, sleep))
+        yield from until_open(partial(closed, planned), clock, sleep)
+        confirm = confirm if unattended else partial(_as_agreed, planned)
+
+
+def _as_agreed(agreed: Planned, planned: Planned) -> bool:
+    """Whether a plan that is made after a wait is the one that was agreed to before it."""
+    one, other = agreed.plan, planned.plan
+    if (one.identity, one.facts_digest) != (other.identity, other.facts_digest):
+        raise _outdated()
+    return True
+
+
+def _deployed(
+    operator: Operator, planned: Planned, emergency: Emergency | None, clock: Clock, sleep: Sleep
+) -> Flow[Finished]:
+    """What was agreed to, made so."""
+    made = planned.plan
+    way = yield from strategy(operator, made)
+    recorded = record(operator, made, planned.changed, clock, emergency=emergency)
+    desired = replace(desired_of(made, recorded.number), strategy=way)
+    yield from reconcile(operator, made.service, desired, clock, sleep)
+    if not planned.changed:
+        yield from operator.mend(made.service)
+    yield from _keys(operator, made)
+    tidy(operator, made.service)
+    release = operator.store.read(made.service)[0].live
+    finished = Finished(release, planned.changed, operator.url(made.service))
+    yield finished
+    return finished
 
 
 def rollback(
@@ -139,26 +243,56 @@ def rollback(
     number: int | None = None,
     *,
     clock: Clock = time.time,
+    gate: Gate = ANY_TIME,
+    sleep: Sleep = time.sleep,
 ) -> Flow[Finished]:
     """Make a new release that repeats an earlier one: the last good before now, or `number`.
 
+    It is not watched on some of the traffic first: who rolls back cannot wait, and it was good.
+
     Raises:
         InputError: When there is no such release, or it was never good.
+        RefusedError: When the service may not be changed now.
     """
-    with operator.lock(service, "rolled back"):
-        history = operator.store.read(service)[0]
-        earlier = _unsettled_rollback(operator, history, number, clock())
-        earlier = earlier or _to_repeat(history, number)
-        live = history.live
-        changed = live is None or live.plan.identity != earlier.plan.identity
-        recorded = _record(operator, earlier.plan, changed, clock, rollback_of=earlier.number)
-        desired = _desired(earlier.plan, recorded.number)
-        yield from _reconcile(operator, service, desired, clock)
-        if not changed:
-            yield from operator.mend(service)
-        finished = Finished(operator.store.read(service)[0].live, changed, operator.url(service))
-        yield finished
-        return finished
+    while True:
+        with operator.lock(service, "rolled back"):
+            history = operator.store.read(service)[0]
+            earlier = _unsettled_rollback(operator, history, number, clock())
+            earlier = earlier or _to_repeat(history, number)
+            live = history.live
+            plan = replace(earlier.plan, upkeep=live.plan.upkeep) if live else earlier.plan
+            changed = live is None or live.plan.identity != plan.identity
+            look = partial(closed_to_repeat, operator, earlier.number, plan)
+            shut = look(clock()) if changed else None
+            admit(shut, gate)
+            if shut is None or gate.emergency is not None:
+                emergency = gate.emergency if shut else None
+                return (yield from _rolled_back(operator, plan, earlier, changed, emergency, clock))
+        yield from until_open(look, clock, sleep)
+
+
+def _rolled_back(
+    operator: Operator,
+    plan: Plan,
+    earlier: Release,
+    changed: bool,
+    emergency: Emergency | None,
+    clock: Clock,
+) -> Flow[Finished]:
+    """The earlier release, repeated as `plan`."""
+    recorded = record(
+        operator, plan, changed, clock, rollback_of=earlier.number, emergency=emergency
+    )
+    way = "rolling" if plan.strategy == "canary" else plan.strategy
+    desired = replace(desired_of(plan, recorded.number), strategy=way)
+    yield from reconcile(operator, plan.service, desired, clock)
+    if not changed:
+        yield from operator.mend(plan.service)
+    tidy(operator, plan.service)
+    live = operator.store.read(plan.service)[0].live
+    finished = Finished(live, changed, operator.url(plan.service))
+    yield finished
+    return finished
 
 
 def move(
@@ -190,15 +324,15 @@ def move(
             )
         staging = operator.store.read(service)[0].staging
         wanted = staging if staging and staging.rollback_of == live.number else live
-        yield from _reconcile(operator, service, _desired(wanted.plan, wanted.number), clock)
+        yield from reconcile(operator, service, desired_of(wanted.plan, wanted.number), clock)
         live = operator.store.read(service)[0].live or live
         apart = needed()
         if apart is not None:
             plan = replace(live.plan, apart=apart or live.plan.apart)
-            recorded = _record(operator, plan, True, clock, rollback_of=live.number)
+            recorded = record(operator, plan, True, clock, rollback_of=live.number)
             # Whatever its own strategy: a move is for nobody to notice.
             desired = Desired(recorded.number, "rolling", plan.drain_seconds)
-            yield from _reconcile(operator, service, desired, clock)
+            yield from reconcile(operator, service, desired, clock)
         finished = Finished(
             operator.store.read(service)[0].live, apart is not None, operator.url(service)
         )
@@ -206,31 +340,87 @@ def move(
         return finished
 
 
-def destroy(operator: Operator, service: str, *, clock: Clock = time.time) -> Flow[Finished]:
+def destroy(
+    operator: Operator,
+    service: str,
+    *,
+    clock: Clock = time.time,
+    gate: Gate = ANY_TIME,
+    sleep: Sleep = time.sleep,
+) -> Flow[Finished]:
     """Drain and remove every release of the service, its keys, and a runtime nobody else uses.
 
     Raises:
         InputError: When the service was never deployed here.
+        RefusedError: When the service may not be changed now.
     """
-    with operator.lock(service, "destroyed"):
-        history = operator.store.read(service)[0]
-        # What runs without a record, because that was lost, is known by the target alone, and goes.
-        if not history.releases and not operator.observe(service):
-            known = ", ".join(operator.store.services()) or "none"
-            raise InputError(f"no service '{service}'", hint=f"there are: {known}")
-        ended = _update(operator, service, lambda h: records.end(h, clock()))
-        changed = ended != history or bool(operator.observe(service))
-        drain = max((release.plan.drain_seconds for release in history.releases), default=0.0)
-        desired = Desired(None, drain_seconds=drain)
-        yield from _reconcile(operator, service, desired, clock)
-        yield from operator.retire(service, keep_logs=False)
-        finished = Finished(None, changed, "")
-        yield finished
-        return finished
+    while True:
+        with operator.lock(service, "destroyed"):
+            history = operator.store.read(service)[0]
+            shut = closed_to_end(operator, history, clock())
+            admit(shut, gate)
+            if shut is None or gate.emergency is not None:
+                emergency = gate.emergency if shut else None
+                return (yield from _destroyed(operator, history, emergency, clock))
+        yield from until_open(partial(closed_to_end, operator, history), clock, sleep)
 
 
-def _desired(plan: Plan, number: int) -> Desired:
-    return Desired(number, plan.strategy, plan.drain_seconds)
+def _destroyed(
+    operator: Operator, history: History, emergency: Emergency | None, clock: Clock
+) -> Flow[Finished]:
+    """Nothing of the service left, but its record."""
+    service = history.service
+    # What runs without a record, because that was lost, is known by the target alone, and goes.
+    if not history.releases and not operator.observe(service):
+        known = ", ".join(operator.store.services()) or "none"
+        raise InputError(f"no service '{service}'", hint=f"there are: {known}")
+    ended = update(operator, service, lambda h: records.end(h, clock(), emergency))
+    changed = ended != history or bool(operator.observe(service))
+    drain = max((release.plan.drain_seconds for release in history.releases), default=0.0)
+    yield from reconcile(operator, service, Desired(None, drain_seconds=drain), clock)
+    yield from operator.retire(service, keep_logs=False)
+    finished = Finished(None, changed, "")
+    yield finished
+    return finished
+
+
+def repeat(operator: Operator, release: Release, *, clock: Clock = time.time) -> Flow[Release]:
+    """For a caller that has the lock: repeat a release as a new one that must prove itself, where
+    nothing serves. What an earlier run began of it is continued; the one that is recorded as live
+    is not started in its stead.
+
+    Raises:
+        TargetError: When it did not come up.
+    """
+    service = release.service
+    recorded = record(operator, release.plan, True, clock, rollback_of=release.number)
+    live = operator.store.read(service)[0].live
+    desired = Desired(
+        recorded.number,
+        "recreate",
+        release.plan.drain_seconds,
+        frozenset() if live is None else frozenset({live.number}),
+    )
+    yield from reconcile(operator, service, desired, clock)
+    return operator.store.read(service)[0].live or recorded
+
+
+def settle(operator: Operator, live: Release, *, clock: Clock = time.time) -> Flow[None]:
+    """For a caller that has the lock: bring the live release back where it is lost, and have it
+    answer with a real generation.
+
+    Raises:
+        TargetError: When it cannot be brought back, or does not answer.
+    """
+    yield from reconcile(operator, live.service, desired_of(live.plan, live.number), clock)
+    yield from operator.verify(live)
+
+
+def clear(operator: Operator, service: str, *, clock: Clock = time.time) -> Flow[None]:
+    """For a caller that has the lock: drain and remove every release; records and keys stay."""
+    releases = operator.store.read(service)[0].releases
+    drain = max((release.plan.drain_seconds for release in releases), default=0.0)
+    yield from reconcile(operator, service, Desired(None, drain_seconds=drain), clock)
 
 
 def _agreed(
@@ -239,6 +429,7 @@ def _agreed(
     confirm: Confirm,
     unattended: bool,
     planner: Planner,
+    clock: Clock,
 ) -> Flow[Planned]:
     """A plan that was agreed to and whose facts still hold after that.
 
@@ -246,25 +437,29 @@ def _agreed(
     to is not what would be done.
     """
     for _ in range(MAX_PLANS if unattended else 1):
-        planned = yield from plan(operator, deployment, planner=planner)
+        proposal = yield from _propose(operator, deployment, planner, clock)
+        planned = proposal.planned
         if planned.changed and not confirm(planned):
             raise RefusedError("nothing was changed")
-        if not planned.changed or (yield from _still_true(operator, deployment, planned, planner)):
+        if not planned.changed or (yield from _still_true(operator, proposal, planner)):
             return planned
         if unattended:
             yield Progress("plan", "what it was made of has changed meanwhile: once more")
-    raise RefusedError(
+    raise _outdated()
+
+
+def _outdated() -> RefusedError:
+    return RefusedError(
         "what the plan was made of has changed since it was shown",
         hint="deploy again: it is planned anew",
     )
 
 
-def _still_true(
-    operator: Operator, deployment: Deployment, planned: Planned, planner: Planner
-) -> Flow[bool]:
+def _still_true(operator: Operator, proposal: _Proposal, planner: Planner) -> Flow[bool]:
     """Whether the facts of a plan are what they were when it was made."""
-    facts = yield from operator.resolve(deployment)
-    return planner(deployment, facts).facts_digest == planned.plan.facts_digest
+    facts = yield from operator.resolve(proposal.governed)
+    made = planner(proposal.governed, facts)
+    return made.facts_digest == proposal.planned.plan.facts_digest
 
 
 def _unsettled_rollback(
@@ -278,7 +473,7 @@ def _unsettled_rollback(
     if number is not None or live is None or live.rollback_of is None:
         return None
     observed = Observed(history, operator.observe(history.service))
-    settled = isinstance(next_step(observed, _desired(live.plan, live.number), now), Done)
+    settled = isinstance(next_step(observed, desired_of(live.plan, live.number), now), Done)
     return None if settled else live
 
 
@@ -286,15 +481,14 @@ def _to_repeat(history: History, number: int | None) -> Release:
     if not history.releases:
         raise InputError(f"no service '{history.service}' to roll back")
     good = [r for r in history.releases if r.verified_at is not None]
-    live = history.live
     if number is None:
-        earlier = [r for r in good if live is None or r.plan.identity != live.plan.identity]
-        if not earlier:
+        earlier = history.last_good_before
+        if earlier is None:
             raise InputError(
                 f"{history.service} has no earlier good release",
                 hint=f"llmops history {history.service}",
             )
-        return earlier[-1]
+        return earlier
     found = history.find(number)
     if found is None or found.verified_at is None:
         known = ", ".join(str(release.number) for release in good) or "none"
@@ -302,162 +496,6 @@ def _to_repeat(history: History, number: int | None) -> Release:
             f"{history.service} has no good release {number}", hint=f"good ones are: {known}"
         )
     return found
-
-
-def _update(operator: Operator, service: str, edit: Callable[[History], History]) -> History:
-    """Write an edited history by compare-and-swap, reading again when another was quicker."""
-    for _ in range(WRITES):
-        history, version = operator.store.read(service)
-        edited = edit(history)
-        if edited == history:
-            return history
-        try:
-            operator.store.write(edited, version)
-        except Conflict:
-            continue
-        return edited
-    raise TargetError(f"the record of {service} is written by somebody else all the time")
-
-
-def _record(
-    operator: Operator, plan: Plan, changed: bool, clock: Clock, rollback_of: int | None = None
-) -> Release:
-    """Record what is meant before anything is done; the release that should serve.
-
-    Without a change the live one is returned, and none is recorded.
-    """
-    chosen: list[Release] = []
-
-    def edit(history: History) -> History:
-        if not changed and history.live is not None:
-            chosen[:] = [history.live]
-            return records.give_up(history, clock())
-        history, release = records.begin(history, plan, clock(), rollback_of=rollback_of)
-        chosen[:] = [release]
-        return history
-
-    _update(operator, plan.service, edit)
-    return chosen[0]
-
-
-def _reconcile(operator: Operator, service: str, desired: Desired, clock: Clock) -> Flow[None]:
-    """Observe, decide, act, until what is desired is so.
-
-    Raises:
-        TargetError: When it cannot become so, after what it left was removed.
-    """
-    cause: LlmopsError | None = None
-    for _ in range(MAX_STEPS):
-        observed = Observed(operator.store.read(service)[0], operator.observe(service))
-        step = next_step(observed, desired, clock())
-        if isinstance(step, Done):
-            return
-        if isinstance(step, Blocked):
-            if observed.history.live is None:
-                yield from _retire_quietly(operator, service)
-            raise _failure(service, step, cause) from cause
-        try:
-            yield from _act(operator, observed, step, clock)
-        except BusyError:
-            raise  # another holds the lock, and goes on with this release: it has not failed
-        except UnreachableError as error:
-            serving = observed.history.live is not None
-            hint = error.hint or "deploy again: it goes on from here"
-            raise UnreachableError(error.message, hint=hint, serving=serving) from error
-        except LlmopsError as error:
-            if not isinstance(step, (Stage, Verify)):
-                raise _unfinished(operator, observed, error) from error
-            if _is_live(observed, step.number):
-                # The last good one will not start again: what is wanted is not to blame for that.
-                desired = replace(desired, given_up=desired.given_up | {step.number})
-                cause = cause or error
-                yield Progress("stage", f"release {step.number} is lost: {error.message}")
-            else:
-                cause = error
-                _fail(operator, service, step.number, error.message, clock)
-        except (KeyboardInterrupt, GeneratorExit):
-            _stop_cleanly(operator, service, observed, step, clock)
-            raise
-    raise TargetError(f"{service} did not settle in {MAX_STEPS} steps", hint="deploy again")
-
-
-def _is_live(observed: Observed, number: int) -> bool:
-    release = observed.history.find(number)
-    return release is not None and release.state is State.LIVE
-
-
-def _act(operator: Operator, observed: Observed, step: Act, clock: Clock) -> Flow[None]:
-    text = f"{type(step).__name__.lower()} release {step.number}"
-    service = observed.history.service
-    began = clock()
-    yield StepBegun(text)
-    release = observed.history.find(step.number)
-    if isinstance(step, Remove):
-        yield from operator.remove(service, step.number)
-    elif release is None:
-        raise TargetError(f"release {step.number} has no record")
-    elif isinstance(step, Stage):
-        yield from operator.stage(release)
-    elif isinstance(step, Verify):
-        yield from operator.verify(release)
-        _update(operator, service, lambda h: records.promote(h, step.number, clock()))
-    elif isinstance(step, Shift):
-        yield from operator.shift(release)
-        _update(operator, service, lambda h: records.set_draining(h, step.number, None))
-    else:
-        _update(operator, service, lambda h: records.set_draining(h, step.number, clock()))
-        yield from operator.drain(release, step.deadline)
-    yield StepEnded(text, clock() - began)
-
-
-def _fail(operator: Operator, service: str, number: int, reason: str, clock: Clock) -> None:
-    _update(operator, service, lambda h: records.fail(h, number, reason, clock()))
-
-
-def _failure(service: str, blocked: Blocked, cause: LlmopsError | None) -> TargetError:
-    serving = blocked.serving is not None
-    what = f"release {blocked.serving} still serves" if serving else "nothing serves"
-    message = cause.message if cause else blocked.reason
-    hint = cause.hint if cause else f"llmops history {service}"
-    return TargetError(f"{message}; {what}", hint=hint, serving=serving)
-
-
-def _unfinished(operator: Operator, observed: Observed, error: LlmopsError) -> TargetError:
-    """What to raise when traffic or a release could not be moved: whether anything serves."""
-    seen = observed.seen
-    with contextlib.suppress(LlmopsError):  # a target that cannot be asked goes on as it was
-        seen = operator.observe(observed.history.service)
-    serving = any(s.share and s.phase is Phase.READY for s in seen)
-    hint = error.hint or "deploy again: it goes on from here"
-    return TargetError(error.message, hint=hint, serving=serving)
-
-
-def _retire_quietly(operator: Operator, service: str) -> Flow[None]:
-    """Leave nothing of a service that never served."""
-    # Why it failed is the news; what cannot be cleared away now, the next run clears.
-    with contextlib.suppress(LlmopsError):
-        yield from operator.retire(service, keep_logs=True)
-
-
-def _stop_cleanly(
-    operator: Operator, service: str, observed: Observed, step: Step, clock: Clock
-) -> None:
-    """After a first interrupt: take back a release that was on its way, unless it was verified."""
-    if not isinstance(step, (Stage, Verify)) or _is_live(observed, step.number):
-        return
-    _fail(operator, service, step.number, "interrupted", clock)
-    history = operator.store.read(service)[0]
-    release = history.find(step.number)
-    if release is None or release.state is not State.FAILED:
-        return
-    # Nobody listens to events any more, and the interrupt must not turn into another error: what
-    # is left here is recorded as failed, so the next run removes it.
-    with contextlib.suppress(LlmopsError):
-        for _ in operator.remove(service, step.number):
-            pass
-        if history.live is None:
-            for _ in operator.retire(service, keep_logs=True):
-                pass
 
 
 def _keys(operator: Operator, plan: Plan) -> Generator[Event, None, None]:
@@ -469,4 +507,6 @@ def _keys(operator: Operator, plan: Plan) -> Generator[Event, None, None]:
             yield KeyMade(plan.service, name, text)
 
 
-__all__ = ["Confirm", "deploy", "destroy", "move", "plan", "rollback"]
+__all__ = [
+    "Confirm", "clear", "deploy", "destroy", "move", "plan", "repeat", "rollback", "settle",
+]  # fmt: skip

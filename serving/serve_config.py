@@ -7,11 +7,12 @@ of all live releases of all services, by whoever holds the runtime's lock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from llmops.releases import Release
 from serving.engines.settings import EngineRun
+from serving.scaling_config import autoscaled, autoscaling_config, gateway_table
 
 GATEWAY = "llmops-gateway"
 """Name of the gateway's application and deployment."""
@@ -45,6 +46,8 @@ class RuntimeSettings:
     metrics_port: int
     pods: Pods | None = None
     """None on this machine."""
+    tls: tuple[str, str] | None = None
+    """Files of the endpoint's certificate and its key; None where it speaks plain HTTP."""
 
 
 def application_name(service: str, number: int) -> str:
@@ -72,15 +75,18 @@ def routes(
         entry = services.setdefault(release.service, {"releases": []})
         entry["releases"].append({"release": release.number, "share": share})
         if share or "limits" not in entry:
-            limits = release.plan.limits
             entry["context"] = int(release.plan.model.context.value)
-            entry["limits"] = {
-                "requests_per_minute": limits.requests_per_minute,
-                "max_body": limits.max_body,
-                "max_tokens": limits.max_tokens,
-                "max_choices": limits.max_choices,
-            }
+            entry["limits"] = _told(asdict(release.plan.limits))
+            entry.pop("scaling", None)
+            if (scaling := gateway_table(release.plan)) is not None:
+                entry["scaling"] = scaling
     return {"keys_version": keys_version, "services": services}
+
+
+def _told(limits: Mapping[str, Any]) -> dict[str, Any]:
+    """The limits that there are: what is left out is without one."""
+    found = {name: _told(one) if isinstance(one, Mapping) else one for name, one in limits.items()}
+    return {name: one for name, one in found.items() if one not in (None, {})}
 
 
 def render(
@@ -122,6 +128,7 @@ def _gateway_application(settings: RuntimeSettings, table: Mapping[str, Any]) ->
             "port": settings.port,
             "metrics_port": settings.metrics_port,
             **({"keys": pods.keys} if pods else {}),
+            **({"tls": list(settings.tls)} if settings.tls else {}),
         },
         "deployments": [
             {
@@ -154,15 +161,10 @@ def _release_application(release: Release, settings: RuntimeSettings) -> dict[st
     }
     if settings.pods is not None:
         deployment["ray_actor_options"]["resources"] = {REPLICA_RESOURCE: 1}
-    low, high = plan.layout.replicas_low, plan.layout.replicas_high
-    if low == high:
-        deployment["num_replicas"] = low
+    if autoscaled(plan):
+        deployment["autoscaling_config"] = autoscaling_config(plan)
     else:
-        deployment["autoscaling_config"] = {
-            "min_replicas": low,
-            "max_replicas": high,
-            "target_ongoing_requests": plan.target_in_flight,
-        }
+        deployment["num_replicas"] = plan.layout.replicas_low
     return {
         "name": application_name(release.service, release.number),
         "route_prefix": None,

@@ -1,5 +1,6 @@
 """Planning: from a deployment and facts to a plan whose every number has a reason."""
 
+from llmops.planning.accelerators import accelerators_of
 from llmops.planning.architecture import known as known_architectures
 from llmops.planning.document import plan_document
 from llmops.planning.model import (
@@ -8,6 +9,7 @@ from llmops.planning.model import (
     Facts,
     Figure,
     Gpu,
+    KeyBounds,
     Layout,
     Limits,
     LiveRelease,
@@ -18,10 +20,14 @@ from llmops.planning.model import (
     Plan,
     PlannedMemory,
     PlannedModel,
+    PlannedScaling,
+    PlannedWindow,
     PodSize,
     Tensor,
+    TlsFiles,
 )
 from llmops.planning.planner import make_plan
+from llmops.planning.upkeep import Upkeep
 
 __all__ = [
     "ClusterFacts",
@@ -29,6 +35,7 @@ __all__ = [
     "Facts",
     "Figure",
     "Gpu",
+    "KeyBounds",
     "Layout",
     "Limits",
     "LiveRelease",
@@ -39,8 +46,13 @@ __all__ = [
     "Plan",
     "PlannedMemory",
     "PlannedModel",
+    "PlannedScaling",
+    "PlannedWindow",
     "PodSize",
     "Tensor",
+    "TlsFiles",
+    "Upkeep",
+    "accelerators_of",
     "known_architectures",
     "make_plan",
     "plan_document",

@@ -1,34 +1,38 @@
-"""Memory of a GPU by what a node's label, or a user, calls it: from the catalogue."""
+"""A GPU of the catalogue, and its memory, by what a node's label or a user calls it."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 
-from llmops.catalog import accelerators_called, load_catalogue
+from llmops.catalog import Accelerator, Catalogue, accelerators_called, load_catalogue
 from llmops.errors import InputError
 
 
 @cache
 def memory_of(name: str) -> int:
-    """Bytes to plan with; of a family the least of its members. 0 when nobody is called so.
+    """Bytes to plan with; of a family the least of its members. 0 when nobody is called so."""
+    found = accelerators_of(load_catalogue(), name)
+    return min((one.planned() or 0 for one in found), default=0)
+
+
+def accelerators_of(catalogue: Catalogue, name: str) -> tuple[Accelerator, ...]:
+    """The accelerator that is called so, or its whole family; none when nobody is.
 
     Labels write hyphens where drivers write spaces (`NVIDIA-H100-80GB-HBM3`), and clouds leave
     parts out (`nvidia-tesla-t4`).
     """
-    catalogue = load_catalogue()
     words = _words(name)
     if not words:
-        return 0
+        return ()
     for accelerator in catalogue.accelerators.values():
         called = (accelerator.name, *accelerator.aliases)
         if words in {_words(one) for one in called}:
-            return accelerator.planned() or 0
+            return (accelerator,)
     try:
-        family = accelerators_called(catalogue, name)
+        return accelerators_called(catalogue, name)
     except InputError:
-        return 0
-    return min((one.planned() or 0 for one in family), default=0)
+        return ()
 
 
 def _words(name: str) -> tuple[str, ...]:

@@ -6,17 +6,25 @@ from dataclasses import asdict
 from typing import Any
 
 from llmops.planning.model import Plan
+from llmops.planning.upkeep import Upkeep
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
     """The plan; a figure is `{"value": …, "reason": …}`. Sizes in bytes, times in seconds.
 
-    `target`, `image`, `pod` and `apart` are there only where a target runs pods and sets them.
+    `target`, `image`, `pod` and `apart` are there only where a target runs pods and sets them;
+    `scaling` only where the number of replicas is not fixed; `upkeep` only where it is not what it
+    is by default; of the limits only those that there are.
     """
     document = asdict(plan)
-    for key in ("target", "image", "pod", "apart"):
+    for key in ("target", "image", "pod", "tls", "scaling", "apart"):
         if not document[key]:
             del document[key]
+    del document["asked"]  # the file says it better
+    if plan.upkeep == Upkeep():
+        del document["upkeep"]
+    limits = document["limits"].items()
+    document["limits"] = {name: value for name, value in limits if value not in (None, {})}
     document["options"] = [asdict(option) for option in plan.options]
     document["keys"] = list(plan.keys)
     document["notes"] = list(plan.notes)

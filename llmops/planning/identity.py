@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from llmops.planning.model import ClusterFacts, Facts, MachineFacts
+from llmops.planning.upkeep import FIELDS
 from llmops.spec import Deployment
 
 
@@ -26,8 +27,14 @@ def identity(deployment: Deployment, facts: Facts) -> str:
     changes a default, a file that relies on it is still the same release. What runs goes on as it
     was planned, with the old value, until something else changes; a changed default alone moves no
     traffic.
+
+    How it is looked after is left out as well: when it may be changed says nothing of what runs.
     """
-    asked = deployment.model_dump(mode="json", exclude_defaults=True)
+    asked = deployment.model_dump(
+        mode="json", exclude_defaults=True, exclude={"maintenance": set(FIELDS)}
+    )
+    if not asked.get("maintenance", True):
+        del asked["maintenance"]
     return digest([asked, facts.model.revision, facts.engine_version])
 
 
@@ -52,6 +59,7 @@ def _of_machine(machine: MachineFacts) -> dict[str, Any]:
     return {
         "machine": [machine.cores, machine.memory, [gpu.name for gpu in machine.gpus]],
         "port": [machine.port_owner == "", machine.endpoint_port, machine.endpoint_host],
+        "tls": str(machine.endpoint_tls),
     }
 
 

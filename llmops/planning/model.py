@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from llmops.planning.upkeep import Upkeep
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
@@ -46,6 +48,9 @@ class ModelFacts:
     tensors: tuple[Tensor, ...] = ()
     """What the headers of the weight files list; only of a model whose architecture is not known,
     which is then planned from them."""
+    licence: str = ""
+    """Under what its card says that it is given, an SPDX id where there is one (`apache-2.0`);
+    empty when nothing tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,14 @@ class Gpu:
     name: str
     memory: int
     free: int
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """By which certificate and private key an endpoint speaks TLS: paths of PEM files."""
+
+    cert: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,10 @@ class MachineFacts:
     """The address it listens on; empty when that is not known, or no runtime is up."""
     port_free: int | None = None
     """A port near the one that was asked for on which nobody listens."""
+    endpoint_tls: TlsFiles | None = None
+    """The files by which our runtime's endpoint speaks TLS; None when it does not, or is not up."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the plan, such as of a certificate that expires soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,13 +236,63 @@ class EngineSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyBounds:
+    """Limits of one key in place of those of all; None where those hold."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+    max_tokens: int | None = None
+    tokens_per_day: int | None = None
+    usd_per_month: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """What the gateway enforces for this service."""
+    """What the gateway enforces for this service, for each key; None is without limit, as in
+    records that are older than the field."""
 
     requests_per_minute: int
     max_body: int
     max_tokens: int
     max_choices: int
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+    tokens_per_day: int | None = None
+    usd_per_month: float | None = None
+    input_usd: float | None = None
+    """Price of a million tokens that are read."""
+    output_usd: float | None = None
+    """Price of a million tokens that are generated."""
+    per_key: Mapping[str, KeyBounds] = field(default_factory=dict)
+    in_flight: int | None = None
+    """Requests that one replica is given at once; further ones wait for their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWindow:
+    """Other bounds of the number of replicas while a weekly window is open."""
+
+    window: str
+    replicas_low: int
+    replicas_high: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedScaling:
+    """How the number of replicas follows the load between its bounds; times in seconds."""
+
+    target_tokens_per_second: float | None = None
+    queue: int | None = None
+    ttft: float | None = None
+    tpot: float | None = None
+    percent: float = 99.0
+    warm: int = 0
+    schedule: tuple[PlannedWindow, ...] = ()
+    idle_seconds: float = 300.0
+    settle_seconds: float = 60.0
+    hold_requests: int = 100
+    hold_seconds: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,13 +337,24 @@ class Plan:
     """Container image, where the target runs containers."""
     pod: PodSize | None = None
     """What one replica's pod takes, where the target runs pods."""
+    scaling: PlannedScaling | None = None
+    """How the number of replicas follows the load; None where it is fixed, and in records that are
+    older than this field."""
+    asked: dict[str, Any] = field(default_factory=dict)
+    """What the user wrote, as plain data: enough to plan it again, for another engine. Empty in
+    records that are older than this field."""
     apart: str = ""
     """A mark that keeps the release's pods apart from those of others that look the same: set when
     a release was moved away from where it was."""
+    tls: TlsFiles | None = None
+    """By which files the endpoint of this machine speaks TLS; None where it does not."""
+    upkeep: Upkeep = field(default_factory=Upkeep)
+    """How the service is looked after. No part of the identity."""
 
 
 __all__ = [
-    "ClusterFacts", "EngineSettings", "Facts", "Figure", "Gpu", "Layout", "Limits", "LiveRelease",
-    "MachineFacts", "ModelFacts", "NodeFacts", "Option", "Plan", "PlannedMemory", "PlannedModel",
-    "PodSize", "Tensor",
+    "ClusterFacts", "EngineSettings", "Facts", "Figure", "Gpu", "KeyBounds", "Layout", "Limits",
+    "LiveRelease", "MachineFacts", "ModelFacts", "NodeFacts", "Option", "Plan", "PlannedMemory",
+    "PlannedModel", "PlannedScaling", "PlannedWindow", "PodSize", "Tensor",
+    "TlsFiles",
 ]  # fmt: skip

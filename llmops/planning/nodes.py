@@ -103,7 +103,7 @@ def _machine(cores: int, memory: int, gpus: tuple[Gpu, ...] = ()) -> MachineFact
 
 def _wanted_share(deployment: Deployment, cluster: ClusterFacts) -> int:
     """Replicas that a node should hold: all of them at most, twice when an update keeps the old."""
-    sides = 2 if deployment.maintenance.strategy == "rolling" else 1
+    sides = 1 if deployment.maintenance.strategy == "recreate" else 2
     return -(-deployment.scaling.replicas.high * sides // len(cluster.nodes))
 
 

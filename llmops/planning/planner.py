@@ -17,20 +17,23 @@ from llmops.planning.cluster import Placed, place
 from llmops.planning.figures import kv_per_token, parameters, weight_bytes
 from llmops.planning.identity import facts_digest, identity
 from llmops.planning.layout import hardware, here, replica_threads
+from llmops.planning.limits import planned_limits
 from llmops.planning.model import (
     EngineSettings,
     Facts,
     Figure,
     Layout,
-    Limits,
     Plan,
     PlannedMemory,
     PlannedModel,
+    TlsFiles,
 )
 from llmops.planning.refusal import Refusal, advised
 from llmops.planning.remedies import doubled
+from llmops.planning.replicas import planned_scaling, scaling_notes
 from llmops.planning.sizing import Size, kv_dtype
 from llmops.planning.subject import Subject
+from llmops.planning.upkeep import planned_upkeep
 from llmops.spec import Deployment, KubernetesTarget, LocalTarget
 from llmops.units import Bytes
 
@@ -71,6 +74,7 @@ def _plan(deployment: Deployment, facts: Facts, subjects: dict[str, Subject]) ->
     """Plan; the model is read once for each number format, however often suggestions are tried."""
     if isinstance(deployment.target, LocalTarget):
         _check_port(deployment.target, facts)
+        _check_tls(deployment.target, facts)
         _check_disk(facts)
     dtype = deployment.engine.dtype
     if dtype not in subjects:
@@ -101,14 +105,10 @@ def _assembled(deployment: Deployment, facts: Facts, subject: Subject, placed: P
             subject.dtype,
             {**deployment.engine.args, **told(deployment, placed.facts, size.shape, size.batch)},
         ),
-        limits=Limits(
-            requests_per_minute=deployment.security.requests_per_minute,
-            max_body=int(deployment.security.max_body),
-            max_tokens=min(deployment.security.max_tokens, size.context),
-            max_choices=deployment.security.max_choices,
-        ),
+        limits=planned_limits(deployment, size),
         host=host,
         port=port,
+        tls=_tls(deployment.target),
         keys=deployment.security.keys,
         target_in_flight=deployment.scaling.target_in_flight,
         strategy=deployment.maintenance.strategy,
@@ -118,6 +118,9 @@ def _assembled(deployment: Deployment, facts: Facts, subject: Subject, placed: P
         target=_recorded(deployment.target),
         image=_image(deployment),
         pod=placed.pod,
+        scaling=planned_scaling(deployment),
+        asked=_asked(deployment),
+        upkeep=planned_upkeep(deployment.maintenance),
     )
 
 
@@ -130,6 +133,14 @@ def _of_all(size: Size, deployment: Deployment) -> Size:
 def _recorded(target: LocalTarget | KubernetesTarget) -> dict[str, Any]:
     """What the target needs to make the release again: nothing where it is this machine."""
     return {} if isinstance(target, LocalTarget) else target.model_dump(mode="json")
+
+
+def _asked(deployment: Deployment) -> dict[str, Any]:
+    """What the user wrote, without what has its default value, written or not."""
+    asked = deployment.model_dump(mode="json", exclude_defaults=True)
+    if "target" in asked:  # which is a default of each kind of target, and says which kind it is
+        asked["target"] = {"kind": deployment.target.kind} | asked["target"]
+    return asked
 
 
 def _image(deployment: Deployment) -> str:
@@ -159,6 +170,32 @@ def _endpoint(deployment: Deployment) -> tuple[str, int]:
     return f"{deployment.name}.{target.namespace}.svc", SERVICE_PORT
 
 
+def _tls(target: LocalTarget | KubernetesTarget) -> TlsFiles | None:
+    """Certificate and key of the endpoint; in a cluster TLS ends at its Ingress or Gateway."""
+    if not isinstance(target, LocalTarget) or target.tls is None:
+        return None
+    return TlsFiles(target.tls.cert, target.tls.key)
+
+
+def _check_tls(target: LocalTarget, facts: Facts) -> None:
+    asked, has = _tls(target), facts.machine.endpoint_tls
+    if facts.machine.endpoint_port is None or asked == has:
+        return
+    same: dict[str, object] = {"target.tls": {"cert": has.cert, "key": has.key} if has else None}
+    if not has and not _is_loopback(target.host):
+        same["target.allow_plaintext"] = True
+    speaks = f"speaks TLS with {has.cert} and {has.key}" if has else "speaks plain HTTP"
+    raise Refusal(
+        f"the endpoint of this machine {speaks}, not"
+        f" {f'TLS with {asked.cert} and {asked.key}' if asked else 'plain HTTP'}:"
+        " all services share it until the last is destroyed",
+        path="target.tls",
+        hint="destroy the services of this machine and deploy them again; a certificate is renewed"
+        " by writing its files anew, without that",
+        fixes=[same],
+    )
+
+
 def _check_port(target: LocalTarget, facts: Facts) -> None:
     port, machine = target.port, facts.machine
     if machine.endpoint_port not in (None, port):
@@ -171,7 +208,7 @@ def _check_port(target: LocalTarget, facts: Facts) -> None:
     host = machine.endpoint_host
     if machine.endpoint_port == port and host not in ("", target.host):
         same: dict[str, object] = {"target.host": host}
-        if not host.startswith("127.") and host not in ("localhost", "::1"):
+        if not _is_loopback(host) and target.tls is None:
             same["target.allow_plaintext"] = True
         raise Refusal(
             f"the endpoint of this machine listens on {host}, not {target.host}:"
@@ -187,6 +224,10 @@ def _check_port(target: LocalTarget, facts: Facts) -> None:
             hint="choose another target.port, or end that program",
             fixes=[{"target.port": machine.port_free}] if machine.port_free else (),
         )
+
+
+def _is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host in ("localhost", "::1")
 
 
 def _check_disk(facts: Facts) -> None:
@@ -266,7 +307,7 @@ def _planned_memory(size: Size, subject: Subject) -> PlannedMemory:
 
 
 def _notes(deployment: Deployment, facts: Facts, placed: Placed) -> tuple[str, ...]:
-    notes = []
+    notes = list(facts.machine.notes)
     size, cores = placed.choice.size, placed.facts.machine.cores
     own = [release for release in facts.live if release.service == deployment.name]
     if deployment.security.max_tokens > size.context:
@@ -288,6 +329,7 @@ def _notes(deployment: Deployment, facts: Facts, placed: Placed) -> tuple[str, .
     if size.shape.device == "gpu" and hardware(deployment).memory != "auto":
         notes.append("hardware.memory bounds what a replica takes on a CPU; on a GPU it has the"
                      " device for itself")  # fmt: skip
+    notes += scaling_notes(deployment)
     if deployment.maintenance.strategy == "recreate" and own:
         notes.append("recreate: the service is away from when the old release is removed until"
                      " the new one has answered")  # fmt: skip

@@ -20,8 +20,11 @@ from llmops.releases.model import (
     State,
     Step,
     Verify,
+    Watch,
 )
+from llmops.releases.records import Emergency
 from llmops.releases.rollout import next_step
+from llmops.releases.watching import Figures, Verdict, figures_of, joined, judge, step_of
 
 __all__ = [
     "Blocked",
@@ -29,6 +32,8 @@ __all__ = [
     "Desired",
     "Done",
     "Drain",
+    "Emergency",
+    "Figures",
     "History",
     "Observed",
     "Phase",
@@ -40,10 +45,16 @@ __all__ = [
     "Stage",
     "State",
     "Step",
+    "Verdict",
     "Verify",
+    "Watch",
     "dumps",
+    "figures_of",
+    "joined",
+    "judge",
     "loads",
     "next_step",
     "records",
     "release_document",
+    "step_of",
 ]

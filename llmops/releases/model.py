@@ -16,13 +16,15 @@ class State(StrEnum):
     """How far a release has come, as recorded. Only ever moves downwards in this list."""
 
     STAGING = "staging"
-    """Recorded; being started and verified. Gets no traffic."""
+    """Recorded; being started and verified. Gets no traffic until it is verified, and then only
+    some, while it is watched."""
     LIVE = "live"
     """Verified by a real generation; the one that should hold the traffic."""
     RETIRED = "retired"
     """Was live; a later release took over. May still be draining."""
     FAILED = "failed"
-    """Never came to serve: did not start, or did not verify. `reason` says why."""
+    """Never came to serve: did not start, did not verify, or was worse while it was watched.
+    `reason` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,12 @@ class Release:
     reason: str = ""
     rollback_of: int | None = None
     """The number whose plan it repeats, when `llmops rollback` made it."""
+    watched_since: float | None = None
+    """When it was verified and began to get some of the traffic, to be watched."""
+    emergency: str = ""
+    """Why it was made, or ended, while the service's maintenance windows were closed."""
+    emergency_by: str = ""
+    """Who did that: user and host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,15 @@ class History:
         """The release that is on its way, if any."""
         staging = [release for release in self.releases if release.state is State.STAGING]
         return staging[-1] if staging else None
+
+    @property
+    def last_good_before(self) -> Release | None:
+        """What a rollback repeats: the newest that was good and is another than the live one."""
+        live = self.live
+        good = [r for r in self.releases if r.verified_at is not None]
+        if live is not None:
+            good = [r for r in good if r.plan.identity != live.plan.identity]
+        return good[-1] if good else None
 
     def find(self, number: int) -> Release | None:
         return next((r for r in self.releases if r.number == number), None)
@@ -142,6 +159,10 @@ class Desired:
     drain_seconds: float = 300.0
     given_up: frozenset[int] = frozenset()
     """Live releases that would not start again in this run; they are not tried a second time."""
+    share: int = 10
+    """With `canary`: percent of new requests that the release gets while it is watched."""
+    watch_seconds: float = 300.0
+    """With `canary`: how long it is watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +174,32 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """Ask the staged release for a real generation through the endpoint; record it as live."""
+    """Ask the staged release for a real generation through the endpoint; record it as live, or as
+    watched."""
 
     number: int
+    watched: bool = False
+    """Whether it is watched beside the last good one before it is recorded as live."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Send all new requests to this release; ends when every gateway replica acknowledged."""
+    """Send `share` percent of new requests to this release, and the rest to the one `beside`; ends
+    when every gateway replica acknowledged."""
 
     number: int
+    share: int = 100
+    beside: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Compare the release with the one `beside` until a moment (Unix seconds); then record it as
+    live, or as failed."""
+
+    number: int
+    beside: int
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +233,9 @@ class Blocked:
     serving: int | None
 
 
-Step = Stage | Verify | Shift | Drain | Remove | Done | Blocked
+Step = Stage | Verify | Shift | Watch | Drain | Remove | Done | Blocked
 
 __all__ = [
     "Blocked", "Conflict", "Desired", "Done", "Drain", "History", "Observed", "Phase", "Release",
-    "ReleaseStore", "Remove", "Seen", "Shift", "Stage", "State", "Step", "Verify",
+    "ReleaseStore", "Remove", "Seen", "Shift", "Stage", "State", "Step", "Verify", "Watch",
 ]  # fmt: skip

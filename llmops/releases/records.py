@@ -7,16 +7,32 @@ once. An edit that would break one of these changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from llmops.planning import Plan
+from llmops.planning import Plan, Upkeep
 from llmops.releases.model import History, Release, State
 
 SUPERSEDED = "superseded"
 
 
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """Why and by whom something is done while the maintenance windows are closed."""
+
+    reason: str
+    by: str
+    """User and host."""
+
+
 def begin(
-    history: History, plan: Plan, now: float, *, rollback_of: int | None = None
+    history: History,
+    plan: Plan,
+    now: float,
+    *,
+    rollback_of: int | None = None,
+    emergency: Emergency | None = None,
 ) -> tuple[History, Release]:
     """Record a new release of `plan` on its way, or continue the one an earlier run left.
 
@@ -24,7 +40,8 @@ def begin(
     """
     left = history.staging
     if left is not None and left.plan.identity == plan.identity and left.rollback_of == rollback_of:
-        return give_up(history, now, keep=left.number), left
+        left = _marked(replace(left, plan=replace(left.plan, upkeep=plan.upkeep)), emergency)
+        return give_up(history, now, keep=left.number).with_release(left), left
     history = give_up(history, now)
     if history.live is not None:  # an earlier run may have begun to drain it, and been killed
         history = set_draining(history, history.live.number, None)
@@ -36,7 +53,14 @@ def begin(
         created_at=now,
         rollback_of=rollback_of,
     )
+    release = _marked(release, emergency)
     return history.with_release(release), release
+
+
+def _marked(release: Release, emergency: Emergency | None) -> Release:
+    if emergency is None:
+        return release
+    return replace(release, emergency=emergency.reason, emergency_by=emergency.by)
 
 
 def give_up(history: History, now: float, *, keep: int | None = None) -> History:
@@ -69,6 +93,46 @@ def promote(history: History, number: int, now: float) -> History:
     return history.with_release(replace(verified, state=State.LIVE, verified_at=now, ended_at=None))
 
 
+def watch(history: History, number: int, since: float | None) -> History:
+    """Record since when a verified release gets some of the traffic, or (None) that it has to be
+    verified anew; one that is not on its way any more stays what it is."""
+    release = history.find(number)
+    if release is None or release.state is not State.STAGING:
+        return history
+    return history.with_release(replace(release, watched_since=since))
+
+
+def look_after(
+    history: History, upkeep: Upkeep, asked: Mapping[str, Any] | None = None
+) -> History:
+    """Have the live release be looked after as a newer file of the same release says, which is then
+    what was asked for."""
+    live = history.live
+    if live is None:
+        return history
+    plan = replace(live.plan, upkeep=upkeep, asked=dict(asked or live.plan.asked))
+    return history if plan == live.plan else history.with_release(replace(live, plan=plan))
+
+
+def retain(history: History, keep: int) -> History:
+    """Without the ended releases that are older than the `keep` newest ones, but for the one that
+    a rollback would repeat. A number is not given out twice: the newest release always stays."""
+    ended = [r for r in history.releases if r.state in (State.RETIRED, State.FAILED)]
+    stay = {release.number for release in ended[-max(1, keep) :]}
+    if (earlier := history.last_good_before) is not None:
+        stay.add(earlier.number)
+    old = {release.number for release in ended} - stay
+    return replace(history, releases=tuple(r for r in history.releases if r.number not in old))
+
+
+def logged(history: History, keep: int | None) -> frozenset[int]:
+    """The releases whose logs stay: those that have not ended, and the `keep` newest that have
+    (None: all that are recorded)."""
+    ended = [r.number for r in history.releases if r.state in (State.RETIRED, State.FAILED)]
+    old = ended if keep == 0 else [] if keep is None else ended[:-keep]
+    return frozenset(r.number for r in history.releases) - frozenset(old)
+
+
 def set_draining(history: History, number: int, since: float | None) -> History:
     """Record since when a live release drains, or (None) that it serves again.
 
@@ -83,12 +147,12 @@ def set_draining(history: History, number: int, since: float | None) -> History:
     return history.with_release(replace(release, ended_at=since))
 
 
-def end(history: History, now: float) -> History:
+def end(history: History, now: float, emergency: Emergency | None = None) -> History:
     """End every release, because the service is destroyed."""
     for release in history.releases:
         if release.state is State.LIVE:
             since = release.ended_at if release.ended_at is not None else now
             ended = replace(release, state=State.RETIRED, ended_at=since)
-            history = history.with_release(ended)
+            history = history.with_release(_marked(ended, emergency))
         history = fail(history, release.number, "destroyed", now)
     return history

@@ -2,8 +2,9 @@
 
 It decides from what is recorded and seen now, never from what was done before, so a run that was
 killed anywhere is simply continued. Three promises hold in every state: a release gets traffic only
-when it is recorded as live, which only a verified one is; with `rolling` the last good release is
-removed only when another holds all its traffic; and every path ends in Done or Blocked.
+when it is recorded as live or as watched, which only a verified one is; with `rolling` and `canary`
+the last good release is removed only when another holds all its traffic; and every path ends in
+Done or Blocked.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from llmops.releases.model import (
     State,
     Step,
     Verify,
+    Watch,
 )
 
 
@@ -48,7 +50,10 @@ def next_step(observed: Observed, desired: Desired, now: float) -> Step:
 
 
 def _bring_up(observed: Observed, desired: Desired, wanted: Release, now: float) -> Step:
-    """Steps until the wanted release is verified."""
+    """Steps until the wanted release is verified, and has been watched where that is wanted."""
+    beside = _beside(observed, desired)
+    if wanted.watched_since is not None and beside is not None:
+        return _watch(observed, desired, wanted, beside, now)
     if desired.strategy == "recreate":
         # The machine cannot hold both: everything else goes first.
         if step := _clear(observed, desired, now, keep=wanted.number):
@@ -57,7 +62,35 @@ def _bring_up(observed: Observed, desired: Desired, wanted: Release, now: float)
         return step
     if observed.of(wanted.number).phase is not Phase.READY:
         return Stage(wanted.number)
-    return Verify(wanted.number)
+    return Verify(wanted.number, watched=beside is not None)
+
+
+def _beside(observed: Observed, desired: Desired) -> Release | None:
+    """The last good release that the wanted one is watched beside, where it is to be watched."""
+    live = observed.history.live
+    if desired.strategy != "canary" or live is None or live.number in desired.given_up:
+        return None
+    return live
+
+
+def _watch(
+    observed: Observed, desired: Desired, wanted: Release, beside: Release, now: float
+) -> Step:
+    """Steps while the wanted release, which was verified, has some of the traffic."""
+    if observed.of(beside.number).phase is not Phase.READY:
+        return Stage(beside.number)
+    seen = observed.of(wanted.number)
+    if seen.phase is not Phase.READY:
+        # Whatever ended it, nobody is sent there; it is started, verified and watched anew.
+        return Shift(beside.number) if seen.share else Stage(wanted.number)
+    rest = observed.of(beside.number).share
+    if (seen.share, rest) != (desired.share, 100 - desired.share):
+        return Shift(wanted.number, desired.share, beside.number)
+    keep = {wanted.number, beside.number}
+    if step := _clear_idle(observed, desired, now, keep):
+        return step
+    since = min(wanted.watched_since or now, now)
+    return Watch(wanted.number, beside.number, since + desired.watch_seconds)
 
 
 def _hold(observed: Observed, desired: Desired, wanted: Release, now: float) -> Step | None:
@@ -97,10 +130,14 @@ def _fall_back(observed: Observed, desired: Desired, lost: Release, now: float) 
     if last_good is None:
         return _clear(observed, desired, now, keep=None) or Blocked(reason, None)
     seen = observed.of(lost.number)
-    if lost.state is State.FAILED and seen.phase is not Phase.ABSENT and not seen.share:
+    here = lost.state is State.FAILED and seen.phase is not Phase.ABSENT
+    drains = seen.in_flight and now < _drain_until(observed, desired, lost.number, now)
+    if here and not seen.share and not drains:
         # First, because a machine that holds only one has no room to restart the last good one.
         return Remove(lost.number)
     if last_good.number in desired.given_up:
+        if here:
+            return Remove(lost.number)
         return Blocked(reason, _serving(observed))
     return _settle(observed, desired, last_good, now) or Blocked(reason, last_good.number)
 
@@ -133,7 +170,9 @@ def _drain_until(observed: Observed, desired: Desired, number: int, now: float) 
     One that never served has nobody to wait for. A clock that was set back does not lengthen it.
     """
     release = observed.history.find(number)
-    if release is None or release.state in (State.STAGING, State.FAILED):
+    if release is None:
+        return now
+    if release.state in (State.STAGING, State.FAILED) and release.watched_since is None:
         return now
     since = now if release.ended_at is None else min(release.ended_at, now)
     return since + desired.drain_seconds

@@ -6,10 +6,23 @@ The reading is the same for every file that a user writes: a `Document` says wha
 from llmops.spec.bounds import Between, Form
 from llmops.spec.document import Document, Finding, Section, Written
 from llmops.spec.fields import FieldDoc, explain, fields
+from llmops.spec.generated import Generated, as_json
 from llmops.spec.kubernetes import KubernetesTarget
 from llmops.spec.loader import Loaded, load, loads, read
-from llmops.spec.models import DNS_LABEL, Deployment, Hardware, LocalTarget, Parallelism
+from llmops.spec.models import (
+    DNS_LABEL,
+    Deployment,
+    Hardware,
+    LocalTarget,
+    Maintenance,
+    Model,
+    Name,
+    Parallelism,
+    Wait,
+)
 from llmops.spec.nearest import nearest
+from llmops.spec.reference import page_of
+from llmops.spec.schema import schema_of
 from llmops.spec.starter import starter
 from llmops.spec.strict import Placed, read_document, read_text
 
@@ -21,21 +34,29 @@ __all__ = [
     "FieldDoc",
     "Finding",
     "Form",
+    "Generated",
     "Hardware",
     "KubernetesTarget",
     "Loaded",
     "LocalTarget",
+    "Maintenance",
+    "Model",
+    "Name",
     "Parallelism",
     "Placed",
     "Section",
+    "Wait",
     "Written",
+    "as_json",
     "explain",
     "fields",
     "load",
     "loads",
     "nearest",
+    "page_of",
     "read",
     "read_document",
     "read_text",
+    "schema_of",
     "starter",
 ]

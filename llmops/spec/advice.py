@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, get_origin
+from typing import Any, get_origin
 
 from llmops.spec import addresses
 from llmops.spec.document import Document, Section
@@ -21,6 +21,7 @@ from llmops.spec.words import (
     form_of,
     is_name,
     is_number,
+    is_words,
     kind_of,
     literals,
     section_of,
@@ -63,7 +64,7 @@ def advise(
     document: Document[Any], annotation: Any, metadata: Sequence[Any], trail: Trail, node: Node
 ) -> str:
     """For a value that its field does not take."""
-    kinds = [kind for kind, _ in branches(annotation)]
+    kinds = [kind for kind, _ in branches(annotation) if kind is not type(None)]
     if isinstance(node, Scalar):
         if node.value is None:
             if example := document.examples.get(dotted(trail)):
@@ -72,7 +73,7 @@ def advise(
         hint = _for_scalar(document, annotation, metadata, trail, node)
         if hint:
             return hint
-    if all(get_origin(kind) is Literal for kind in kinds):
+    if all(is_words(kind) for kind in kinds):
         return document.later.get(dotted(trail), f"allowed: {', '.join(literals(annotation))}")
     if section_of(annotation):
         return "write its keys on lines of their own below it, indented"
@@ -148,7 +149,7 @@ def _range(text: str) -> str | None:
     if match is None:
         return None
     low, high = sorted((int(match[1]), int(match[2])))
-    fits = low >= 1 and high <= Replicas.LIMIT
+    fits = 1 <= high <= Replicas.LIMIT
     return f"did you mean '{low}..{high}'?" if fits else None
 
 

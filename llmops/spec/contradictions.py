@@ -14,12 +14,11 @@ from llmops.spec import addresses, arguments
 from llmops.spec.cluster_rules import find_in_cluster
 from llmops.spec.document import Finding, Written
 from llmops.spec.kubernetes import KubernetesTarget
+from llmops.spec.limit_rules import RESERVED_KEY, find_in_limits
 from llmops.spec.models import Deployment, Hardware, LocalTarget, Parallelism
 from llmops.spec.nodes import Trail
+from llmops.spec.scaling_rules import find_in_scaling
 from llmops.spec.words import quoted
-
-RESERVED_KEY = "operator"
-"""Name of the key that this machine's own commands ask with."""
 
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}", re.ASCII)
 
@@ -34,7 +33,10 @@ def find_contradictions(deployment: Deployment, written: Written) -> Iterator[Fi
         yield from find_in_cluster(deployment, deployment.target)
     else:
         yield from _local(deployment.target)
+    yield from find_in_scaling(deployment)
     yield from _security(deployment, written)
+    yield from _maintenance(deployment, written)
+    yield from find_in_limits(deployment, written)
 
 
 def _model(deployment: Deployment) -> Iterator[Finding]:
@@ -115,6 +117,22 @@ def _memory(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _local(target: LocalTarget) -> Iterator[Finding]:
+    yield from _tls(target)
+    yield from _host(target)
+
+
+def _tls(target: LocalTarget) -> Iterator[Finding]:
+    if target.tls is None:
+        return
+    for name, path in (("cert", target.tls.cert), ("key", target.tls.key)):
+        if not path.startswith("/") or "\0" in path:
+            hint = "the runtime has no folder that it could be relative to"
+            yield Finding(
+                ("target", "tls", name), f"expected an absolute path, found {quoted(path)}", hint
+            )
+
+
+def _host(target: LocalTarget) -> Iterator[Finding]:
     trail: Trail = ("target", "host")
     if target.host == "localhost":
         return
@@ -132,13 +150,32 @@ def _local(target: LocalTarget) -> Iterator[Finding]:
         hint = "127.0.0.1 is this machine alone"
         message = f"expected an address that one machine has, found {quoted(target.host)}"
         yield Finding(trail, message, hint)
-    elif not address.is_loopback and not target.allow_plaintext:
+    elif not address.is_loopback and not target.allow_plaintext and target.tls is None:
         yield Finding(
             trail,
             f"expected a loopback address such as 127.0.0.1, found {quoted(target.host)}:"
             " the endpoint speaks plain HTTP",
-            "put a TLS proxy in front of 127.0.0.1, or add target.allow_plaintext: true",
-            (("target", "allow_plaintext"),),
+            "add target.tls, put a TLS proxy in front of 127.0.0.1, or add"
+            " target.allow_plaintext: true",
+            (("target", "allow_plaintext"), ("target", "tls")),
+        )  # fmt: skip
+
+
+def _maintenance(deployment: Deployment, written: Written) -> Iterator[Finding]:
+    """What is said of upkeep and has no effect."""
+    strategy, kind = deployment.maintenance.strategy, deployment.target.kind
+    if written(("maintenance", "canary")) and strategy != "canary":
+        yield Finding(
+            ("maintenance", "canary"),
+            f"expected the strategy 'canary' beside it, found '{strategy}'",
+            "set maintenance.strategy to canary, or remove this",
+            (("maintenance", "strategy"),), key=True,
+        )  # fmt: skip
+    if written(("maintenance", "keep_logs")) and kind == "kubernetes":
+        yield Finding(
+            ("maintenance", "keep_logs"),
+            "expected it for the target local only: pods that have ended keep no log",
+            "remove it", (("target", "kind"),), key=True,
         )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from llmops.spec.words import (
 OF_LIST = "[]"
 """Behind the name of a list in the path of what its elements have."""
 
-OF_THE_USERS = (("engine", "args"), ("target", "node_selector"))
+OF_THE_USERS = (("engine", "args"), ("target", "node_selector"), ("security", "per_key"))
 """Mappings whose keys are the user's own."""
 
 
@@ -62,7 +62,7 @@ def fields(model: type[Section] = Deployment) -> tuple[FieldDoc, ...]:
     return tuple(_walk(model, ""))
 
 
-def explain(path: str) -> tuple[FieldDoc, ...]:
+def explain(path: str, model: type[Section] = Deployment) -> tuple[FieldDoc, ...]:
     """The field at `path` and, when it is a section, what is below it.
 
     A list's element is explained by the list, a key of the user's own by what it is a key of.
@@ -75,25 +75,28 @@ def explain(path: str) -> tuple[FieldDoc, ...]:
     for wanted in OF_THE_USERS:
         if keys[: len(wanted)] == list(wanted):
             keys = keys[: len(wanted)]
-    found = [
-        doc for doc in fields() if doc.path.replace(OF_LIST, "").split(".")[: len(keys)] == keys
-    ]
+    docs = fields(model)
+    found = [doc for doc in docs if doc.path.replace(OF_LIST, "").split(".")[: len(keys)] == keys]
     if keys and found:
         return tuple(found)
-    raise InputError(f"expected a field of the spec, found '{path[:60]}'", hint=_hint(keys))
+    what = "the spec" if model is Deployment else f"a {model.__name__.lower()}"
+    raise InputError(f"expected a field of {what}, found '{path[:60]}'", hint=_hint(keys, model))
 
 
 def elsewhere(key: str, model: type[Section] = Deployment) -> str | None:
-    """The path of the only field of that name, wherever it is; one of every kind comes first."""
+    """The path of the only field of that name, wherever it is; one of every kind comes first, and
+    one that is less deep."""
     near = nearest(key, {doc.path.rpartition(".")[2] for doc in fields(model)})
     found = [doc for doc in fields(model) if doc.path.rpartition(".")[2] == near]
     found = [doc for doc in found if not doc.only] or found
+    least = min((doc.path.count(".") for doc in found), default=0)
+    found = [doc for doc in found if doc.path.count(".") == least]
     return found[0].path if len(found) == 1 else None
 
 
-def _hint(keys: list[str]) -> str:
-    paths = [doc.path for doc in fields()]
-    near = nearest(".".join(keys), paths) or (elsewhere(keys[-1]) if keys else None)
+def _hint(keys: list[str], model: type[Section]) -> str:
+    paths = [doc.path for doc in fields(model)]
+    near = nearest(".".join(keys), paths) or (elsewhere(keys[-1], model) if keys else None)
     if near:
         return f"did you mean '{near}'?"
     return f"sections: {', '.join(path for path in paths if '.' not in path)}"

@@ -166,8 +166,8 @@ class KubernetesTarget(Section):
     """RuntimeClass of the replicas' pods, such as `nvidia`, where the cluster needs one."""
 
     gateways: Annotated[int, Field(ge=1, le=32)] = 2
-    """Pods that answer clients. Two, so that one may be lost or moved at any time. Each counts a
-    key's requests for itself, so a key may start `security.requests_per_minute` at each."""
+    """Pods that answer clients. Two, so that one may be lost or moved at any time. They count the
+    requests and tokens of keys together."""
 
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
     """When set, a PriorityClass of this value is made for the service's pods: higher ones may push

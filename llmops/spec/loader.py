@@ -34,7 +34,7 @@ SPEC = Document(
     later={
         "target.kind": "local is this machine, kubernetes a cluster; cloud machines come later",
         "engine.kind": "this version runs vllm only",
-        "kind": "this version serves models only: kind: Service",
+        "kind": "this version serves models only: kind: Service; a policy is for llmops policy",
     },
 )
 """`llmops.yaml`."""

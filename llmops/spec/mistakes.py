@@ -94,7 +94,9 @@ def _tells_more(why: object, node: Node, spot: Spot) -> bool:
     says = str(why or "")
     if says.startswith("expected at most") and bounds_of(spot.annotation, spot.metadata):
         return False
-    return says.startswith("expected") and "such as" not in says and "\n" not in says
+    whole = says.endswith(f"found '{node.written}'")
+    generic = "such as" in says and whole
+    return says.startswith("expected") and not generic and "\n" not in says
 
 
 def _without_consequences(mistakes: Iterable[Mistake]) -> Iterator[Mistake]:

@@ -14,7 +14,9 @@ from pydantic import Discriminator, Field, Tag
 from llmops.spec.bounds import Between, Form
 from llmops.spec.document import Section
 from llmops.spec.kubernetes import KubernetesTarget
+from llmops.spec.limits import Concurrent, KeyLimits, Prices, TokensPerDay, TokensPerMinute, Usd
 from llmops.units import Bytes, Duration, Replicas
+from llmops.windows import Window
 
 DNS_LABEL = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
 
@@ -117,6 +119,21 @@ class Hardware(Section):
     machine; on a cluster it is bounded by what a node has."""
 
 
+File = Annotated[str, Field(min_length=2, max_length=4096), Form("an absolute path")]
+
+
+class Tls(Section):
+    """A certificate of one's own for the endpoint. `llmops keys tls` makes one to develop with."""
+
+    cert: File
+    """File with the certificate and those that it was issued by, in PEM. It is looked at every two
+    seconds: one that was renewed is used from the next connection on, and none is dropped."""
+
+    key: File
+    """File with the certificate's private key, in PEM and without a password. It must be yours, and
+    nobody else may read it."""
+
+
 class LocalTarget(Section):
     """Serve on this machine."""
 
@@ -124,13 +141,17 @@ class LocalTarget(Section):
     """The target: `local` is this machine, `kubernetes` a cluster."""
 
     host: Annotated[str, Form("an IP address, or 'localhost'")] = "127.0.0.1"
-    """Address the endpoint listens on: an IP address, or `localhost`. Loopback by default: the
-    endpoint speaks plain HTTP, so put a TLS proxy in front before you open it to a network."""
+    """Address the endpoint listens on: an IP address, or `localhost`. Loopback by default: without
+    `tls` the endpoint speaks plain HTTP, so set that before you open it to a network."""
+
+    tls: Tls | None = None
+    """Speak HTTPS, of version 1.2 or later. All services of one machine share one endpoint, and so
+    this too: to change it, destroy them and deploy again. Renewing the files needs none of that."""
 
     allow_plaintext: bool = False
-    """Whether the endpoint may listen where others can reach it. It speaks plain HTTP, so keys and
-    texts could be read on the way: set this only where a TLS proxy, or a network that you trust, is
-    in between. `host` outside of loopback is refused without it."""
+    """Whether the endpoint may listen where others can reach it without TLS: keys and texts could
+    be read on the way. Set this only where a TLS proxy, or a network that you trust, is in between.
+    `host` outside of loopback is refused without it or `tls`."""
 
     port: Annotated[int, Field(ge=1024, le=65535)] = 8000
     """Port of the endpoint. All services of one machine share one endpoint, and so this port."""
@@ -152,15 +173,79 @@ Target = Annotated[
 """Where a service runs: the section's `kind` says which of these it is."""
 
 
+class Objective(Section):
+    """What requests may expect."""
+
+    ttft: Annotated[Duration, Between("1ms", "1h", "500ms")] | None = None
+    """Time to first token. Left out: none is promised."""
+
+    tpot: Annotated[Duration, Between("1ms", "1min", "50ms")] | None = None
+    """Time per output token after the first. Left out: none is promised."""
+
+    percent: Annotated[float, Field(ge=50, le=100, strict=False)] = 99.0
+    """Percent of the requests of a minute that should meet it."""
+
+    queue: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    """Requests that may wait inside one replica, which has more than it computes at once. Left out:
+    any number."""
+
+
+class Scheduled(Section):
+    """Bounds at certain times."""
+
+    window: Annotated[Window, Form("days and times such as Mon-Fri 08:00-18:00 Europe/Berlin")]
+    """When: days, times and a time zone."""
+
+    replicas: Replicas
+    """Fewest and most replicas then; within `scaling.replicas`, whose highest number the memory is
+    planned for. The lowest may be above or below."""
+
+
+class Hold(Section):
+    """Requests that wait while no replica runs."""
+
+    requests: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """How many may wait at each gateway; more are answered 503 with `Retry-After`."""
+
+    wait: Wait = Duration.parse("5min")
+    """How long one may wait; then it is answered 503 with `Retry-After`."""
+
+
 class Scaling(Section):
     """How many replicas."""
 
     replicas: Replicas = Replicas(1, 1)
-    """A number, or a range such as `1..4`: then Ray Serve adds and removes replicas with the
-    number of requests in flight."""
+    """A number, or a range such as `1..4`: then replicas are added and removed with the load, as
+    the fields below say. From `0` on, as in `0..4`, none is left while nobody asks: the next
+    request waits for one to start."""
 
     target_in_flight: Annotated[int, Field(ge=1, le=10_000)] = 16
     """Requests in flight per replica that scaling aims at."""
+
+    max_in_flight: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Requests that a replica is given at once; further ones wait at the gateway, the keys by
+    turns. Without it, as many as the engine works on at once."""
+
+    target_tokens_per_second: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Generated tokens a second per replica that scaling aims at as well; none is left out."""
+
+    objective: Objective = Objective()
+    """What requests may expect; where they miss it under load, a replica is added."""
+
+    warm: Annotated[int, Field(ge=0, le=100)] = 0
+    """Replicas above what the load needs, so that a sudden rise finds one that runs."""
+
+    schedule: Annotated[tuple[Scheduled, ...], Field(strict=False)] = ()
+    """Other bounds at certain times of the week. What a window asks for is started ahead of it."""
+
+    idle: Wait = Duration.parse("5min")
+    """Time without a request after which the last replica goes, where `replicas` begins at 0."""
+
+    settle: Wait = Duration.parse("1min")
+    """A replica goes only when no moment of this time needed it."""
+
+    hold: Hold = Hold()
+    """Requests that wait while no replica runs, where `replicas` begins at 0."""
 
 
 class Security(Section):
@@ -171,8 +256,29 @@ class Security(Section):
     `operator` is taken: this machine's own commands ask with it."""
 
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
-    """Requests that one key may start in a minute; more are answered 429 with `Retry-After`. On a
-    cluster each gateway counts for itself."""
+    """Requests that one key may start in a minute; more are answered 429 with `Retry-After`. All
+    gateways of a runtime count together."""
+
+    tokens_per_minute: TokensPerMinute | None = None
+    """Tokens, read and generated, that one key may use in a minute. What a request can take at most
+    is set aside while it runs, and the engine's own count stands in the end."""
+
+    concurrent_requests: Concurrent | None = None
+    """Requests that one key may have in flight at once, those that wait for their turn included."""
+
+    tokens_per_day: TokensPerDay | None = None
+    """Tokens that one key may use in a day of UTC."""
+
+    usd_per_month: Usd | None = None
+    """US dollars that one key may spend in a month of UTC, by `prices`."""
+
+    prices: Prices | None = None
+    """What tokens cost: needed where money is limited."""
+
+    per_key: dict[Name, KeyLimits] = Field(default={})
+    """Other limits for some keys, by their names: each takes `requests_per_minute`,
+    `tokens_per_minute`, `concurrent_requests`, `max_tokens`, `tokens_per_day` and `usd_per_month`.
+    What is left out there is as for all keys. The keys may be made later, by `llmops keys`."""
 
     max_body: Annotated[Bytes, Between("1KiB", "256MiB", "4MiB")] = Bytes.parse("1MiB")
     """Largest request body; more is answered 413. The gateway holds a body in memory."""
@@ -185,13 +291,56 @@ class Security(Section):
     """Largest `n` (answers to one prompt) a request may ask for."""
 
 
-class Maintenance(Section):
-    """How releases follow one another."""
+class Canary(Section):
+    """How a new release is tried, where `maintenance.strategy` is `canary`. Changing this alone
+    makes no new release."""
 
-    strategy: Literal["rolling", "recreate"] = "rolling"
+    share: Annotated[int, Field(ge=1, le=50)] = 10
+    """Percent of new requests that it gets while it is watched; the last good one has the rest."""
+
+    watch: Annotated[Duration, Between("10s", "1d", "10min")] = Duration.parse("5min")
+    """How long it is watched. What is plainly worse is taken back before that."""
+
+    more_failures: Annotated[int, Field(ge=0, le=100)] = 2
+    """Percent of its requests that may fail beyond those of the last good one. A failure that may
+    be chance does not count against it."""
+
+    slower: Annotated[int, Field(ge=0, le=1000)] = 50
+    """Percent by which its time to first token may be above that of the last good one, for nine of
+    ten streamed requests."""
+
+    least_requests: Annotated[int, Field(ge=1, le=100_000)] = 20
+    """Requests that each of the two must have had to be compared. With fewer, only failures count,
+    three or more of them; without these the generation that proved the new release decides alone,
+    and the deploy says so."""
+
+
+class Maintenance(Section):
+    """How releases follow one another, and when."""
+
+    strategy: Literal["rolling", "canary", "recreate"] = "rolling"
     """`rolling` stages the new release beside the old one and shifts only when it has answered.
-    `recreate` removes the old one first, for machines that cannot hold both: the service is away
-    in between, and a failed release leaves nothing serving until the old one has been restarted."""
+    `canary` does the same, then gives the new one some of the requests, watches it, and only then
+    gives it all, or takes it back. `recreate` removes the old one first, for machines that cannot
+    hold both: the service is away in between, and a failed release leaves nothing serving until the
+    old one has been restarted."""
+
+    canary: Canary = Canary()
+    """How a new release is tried, where `maintenance.strategy` is `canary`."""
+
+    window: Window | None = None
+    """When the service may be changed, such as `Sun 02:00-04:00 Europe/Berlin`: days (`Mon-Fri`,
+    `Sat,Sun`, `daily`), times, which may go past midnight, and a time zone, UTC without one. A
+    change at another time is refused; `--wait` waits for it, `--emergency REASON` does it all the
+    same. An unchanged deploy is always allowed. Changing this alone makes no new release."""
+
+    keep_releases: Annotated[int, Field(ge=1, le=1000)] | Literal["all"] = "all"
+    """How many releases that have ended stay in the history, the newest ones. What serves, and what
+    a rollback would repeat, always stay. Changing this alone makes no new release."""
+
+    keep_logs: Annotated[int, Field(ge=0, le=1000)] | Literal["all"] = "all"
+    """Of how many releases that have ended the engine's log stays on this machine, of the newest
+    ones. A log never outlives its release's record. Changing this alone makes no new release."""
 
     drain: Wait = Duration.parse("5min")
     """How long a replaced release may finish the requests it has begun."""

@@ -1,11 +1,13 @@
-"""The reference page of the spec, made of the models' docstrings. Pure."""
+"""The reference page of a kind of file, made of its models' docstrings. Pure."""
 
 from __future__ import annotations
 
 import re
 import textwrap
 
+from llmops.spec.document import Section
 from llmops.spec.fields import OF_LIST, FieldDoc, fields
+from llmops.spec.models import Deployment
 from llmops.units import Bytes, Duration
 
 _HEAD = """\
@@ -50,19 +52,29 @@ Secrets have no place in a spec: `security.keys` are names, and the keys themsel
 
 
 def reference_page() -> str:
-    """The whole page, in Markdown."""
+    """The whole page of the spec, in Markdown."""
     head = _HEAD.format(sizes=", ".join(Bytes.UNITS), times=", ".join(Duration.UNITS))
-    single = [doc for doc in fields() if "." not in doc.path and not doc.section]
-    parts = [head, "## The service\n", *(_field(doc) for doc in single)]
-    sections = [doc for doc in fields() if doc.section]
+    return page_of(Deployment, head, "The service")
+
+
+def page_of(model: type[Section], head: str, title: str) -> str:
+    """A page in Markdown: `head`, then every field of `model`, `title` above those at its top."""
+    docs = fields(model)
+    lists = {doc.path.partition(OF_LIST)[0] for doc in docs if OF_LIST in doc.path}
+    top = [doc for doc in docs if "." not in doc.path]
+    sections = [doc for doc in docs if doc.section or (doc in top and doc.path in lists)]
+    single = [doc for doc in top if doc not in sections]
+    parts = [head, f"## {title}\n", *(_field(doc) for doc in single)]
     for section in sections:
         parts.append(_section(section))
-        parts += [_field(doc) for doc in fields() if _lies_in(doc, section)]
+        parts += [_field(doc) for doc in docs if doc not in sections and _lies_in(doc, section)]
     return "\n".join(parts)
 
 
 def _lies_in(doc: FieldDoc, section: FieldDoc) -> bool:
     """Whether a field is the section's own: sections in it have a heading to themselves."""
+    if doc.path.startswith(section.path + OF_LIST):
+        return True
     above = doc.path.replace(f"{OF_LIST}.", OF_LIST).rpartition(".")[0]
     return above == section.path and not doc.section
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of the spec, for editors. Pure.
+"""The JSON Schema of the spec, and of other kinds of file, for editors. Pure.
 
 It knows types, ranges and keys. What only comparing values can tell (`contradictions`) and what
 only the file's text shows (`parse`) it does not know, so `llmops validate` refuses more.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from llmops.spec.document import Section
 from llmops.spec.models import Deployment
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -15,8 +16,13 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 def schema() -> dict[str, Any]:
     """The schema of one whole file; a file that overlays another may lack what it requires."""
-    made: dict[str, Any] = _tidy(Deployment.model_json_schema())
-    return {"$schema": _DRAFT, "title": "llmops.yaml", **made}
+    return schema_of(Deployment, "llmops.yaml")
+
+
+def schema_of(model: type[Section], title: str) -> dict[str, Any]:
+    """The schema of a file that `model` describes."""
+    made: dict[str, Any] = _tidy(model.model_json_schema())
+    return {"$schema": _DRAFT, "title": title, **made}
 
 
 def _tidy(value: Any) -> Any:

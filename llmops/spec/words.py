@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import types
 from collections.abc import Iterable
+from enum import Enum, EnumType
 from functools import reduce
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -19,6 +20,7 @@ from llmops.spec.document import Section
 from llmops.spec.models import DNS_LABEL
 from llmops.spec.nodes import Broken, Mapping, Node, Scalar, Sequence
 from llmops.units import Bytes, Duration, Replicas
+from llmops.windows import EXAMPLE, Window
 
 LONGEST = 48
 """Characters of a value that a message repeats."""
@@ -67,11 +69,16 @@ def any_kind(sections: Iterable[type[Section]]) -> Any:
 def literals(annotation: Any) -> tuple[str, ...]:
     """The words that a field takes literally."""
     return tuple(
-        str(word)
+        str(word.value if isinstance(word, Enum) else word)
         for kind, _ in branches(annotation)
-        if get_origin(kind) is Literal
-        for word in get_args(kind)
+        if is_words(kind)
+        for word in (kind if isinstance(kind, EnumType) else get_args(kind))
     )
+
+
+def is_words(kind: Any) -> bool:
+    """Whether a form of a field is a choice of words."""
+    return isinstance(kind, EnumType) or get_origin(kind) is Literal
 
 
 def expected(annotation: Any, metadata: Iterable[Any] = ()) -> str:
@@ -81,7 +88,7 @@ def expected(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     others = [
         _one(kind, restrictions)
         for kind, restrictions in branches(annotation, metadata)
-        if get_origin(kind) is not Literal and kind is not type(None) and not several
+        if not is_words(kind) and kind is not type(None) and not several
     ]
     if several:
         others.append(f"a section whose kind is {expected(any_kind(sections_of(annotation)))}")
@@ -102,7 +109,7 @@ def _one(kind: Any, restrictions: list[Any]) -> str:
     if kind is float:
         low = _restriction(restrictions, "ge")
         high = _restriction(restrictions, "le")
-        return f"a number from {low:g} to {high:g}" if high is not None else "a number"
+        return f"a number from {low:.12g} to {high:.12g}" if high is not None else "a number"
     if kind is Bytes or kind is Duration:
         what = "a size" if kind is Bytes else "a time"
         bounds = _bounds(restrictions)
@@ -110,6 +117,8 @@ def _one(kind: Any, restrictions: list[Any]) -> str:
         return f"{what}{span} such as '{bounds.example if bounds else kind.EXAMPLE}'"
     if kind is Replicas:
         return f"a number from 1 to {Replicas.LIMIT}, or a range such as '1..4'"
+    if kind is Window:
+        return f"days, times and a zone such as '{EXAMPLE}'"
     if kind is str:
         return "text"
     if kind is bool:

@@ -98,6 +98,7 @@ class Endpoint:
             # All of it ASCII: what a terminal could not decode has no UTF-8.
             "content": json.dumps(body).encode(),
             "headers": {**self.line.carry(self.key), "content-type": "application/json"},
+            "extensions": self.line.extensions,
         }
 
     def _documents(self, path: str, body: dict[str, Any]) -> Generator[dict[str, Any], None, None]:

@@ -19,6 +19,8 @@ class Line:
     """How the server's certificate is checked, and the client's own shown."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What the proxy wants of each request; may hold a credential."""
+    server_name: str = ""
+    """Name that the server's certificate must be for, where that is not the URL's host."""
     proxied: bool = False
     """Whether `Authorization` is the proxy's, so that the key goes into `x-api-key`."""
 
@@ -26,6 +28,11 @@ class Line:
         """The headers of a request that is made with `key`."""
         own = {"x-api-key": key} if self.proxied else {"authorization": f"Bearer {key}"}
         return {**self.headers, **own, "accept-encoding": "identity"}
+
+    @property
+    def extensions(self) -> dict[str, str]:
+        """What httpx is told of a request's connection."""
+        return {"sni_hostname": self.server_name} if self.server_name else {}
 
 
 DIRECT = Line()

@@ -98,6 +98,7 @@ class Probe:
                 f"{self.url}/completions",
                 json=_request(self.service, prompt, self.tokens),
                 headers=headers,
+                extensions=self.line.extensions,
             ) as answer,
         ):
             for part in answer.iter_bytes():

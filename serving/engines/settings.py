@@ -28,6 +28,9 @@ class EngineRun:
     threads: int
     kv_cache_bytes: int
     args: dict[str, Any]
+    stats: bool = False
+    """Whether the engine counts what it does: where replicas follow the load, its queue and its KV
+    cache are looked at."""
 
     @classmethod
     def of(cls, release: Release) -> EngineRun:
@@ -46,8 +49,12 @@ class EngineRun:
             threads=int(plan.layout.threads.value),
             kv_cache_bytes=int(plan.memory.kv_cache.value),
             args=dict(plan.engine.args),
+            stats=plan.layout.replicas_low != plan.layout.replicas_high,
         )
 
     def document(self) -> dict[str, Any]:
         """As plain data; `EngineRun(**document)` is equal to this."""
-        return asdict(self)
+        document = asdict(self)
+        if not self.stats:
+            del document["stats"]
+        return document

@@ -30,6 +30,20 @@ PRELOAD = (
 
 GIB = 2**30
 
+OPENING = (
+    "VLLM_SERVER_DEV_MODE",
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING",
+    "VLLM_ALLOW_INSECURE_SERIALIZATION",
+    "VLLM_TORCH_PROFILER_DIR",
+    "PYTHONOPTIMIZE",
+)
+"""Variables by which an engine is opened, or a check in it switched off (CVE-2026-41523)."""
+TRUSTING = ("trust_remote_code", "enable_prompt_embeds", "allowed_local_media_path")
+"""Arguments by which it trusts what it is sent, or what comes with a model."""
+
+FIGURES = {"vllm:num_requests_waiting": "queued", "vllm:kv_cache_usage_perc": "kv_use"}
+"""vLLM's metrics that say how full it is, and their names here."""
+
 
 def environment(run: EngineRun) -> dict[str, str]:
     """Environment variables that this engine run needs, set before anything is imported."""
@@ -79,7 +93,7 @@ def command(run: EngineRun, directory: Path) -> list[str]:
         "--max-model-len", str(run.context),
         "--tensor-parallel-size", str(run.tensor),
         "--disable-uvicorn-access-log",
-        "--disable-log-stats",
+        *([] if run.stats else ["--disable-log-stats"]),
     ]  # fmt: skip
     if run.device == "cpu":
         arguments += ["--enforce-eager"]
@@ -113,6 +127,37 @@ def prepare(run: EngineRun) -> None:
     """
     os.environ.update(environment(run))
     warm.start(PRELOAD)
+
+
+def figures() -> dict[str, float]:
+    """What the engine of this process counts: `queued` requests, and `kv_use`, the share of its KV
+    cache that is in use (0 to 1). Empty when it counts nothing."""
+    from prometheus_client import REGISTRY
+
+    found: dict[str, float] = {}
+    for metric in REGISTRY.restricted_registry(FIGURES).collect():
+        values = [sample.value for sample in metric.samples]
+        if values:
+            found[FIGURES[metric.name]] = max(values)
+    return found
+
+
+def inside(app: Any) -> dict[str, Any]:
+    """What an engine's app could be reached by: its `routes` as `[method, path]`, and what was set
+    of the variables and arguments that would open it."""
+    return {
+        "routes": [pair for route in app.routes for pair in _pairs(route)],
+        "environment": {name: os.environ[name] for name in OPENING if name in os.environ},
+        "arguments": {name: getattr(app.state.args, name, None) for name in TRUSTING},
+    }
+
+
+def _pairs(route: Any) -> list[list[str]]:
+    """A route's methods and path; what is mounted has no methods of its own."""
+    methods = set(getattr(route, "methods", None) or {"GET"})
+    if "GET" in methods:
+        methods.discard("HEAD")  # they go together
+    return [[method, route.path] for method in sorted(methods)]
 
 
 @contextlib.asynccontextmanager

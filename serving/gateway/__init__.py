@@ -1,14 +1,38 @@
 """The gateway: the only door to a runtime's services."""
 
 from serving.gateway.app import App
-from serving.gateway.audit import Audit
+from serving.gateway.audit import Audit, audit_snapshot, verify_audit
+from serving.gateway.chain import Report
 from serving.gateway.config import GatewayConfig
 from serving.gateway.defences import Defences
 from serving.gateway.key_set import OPERATOR, Key, KeySet, fingerprint, make_key
-from serving.gateway.keys import KeyRing, create_key, list_keys, remove_service, revoke_key
+from serving.gateway.keys import (
+    KeyRing,
+    create_key,
+    list_keys,
+    put_back_keys,
+    remove_service,
+    revoke_key,
+    rotate_key,
+    save_keys,
+)
+from serving.gateway.limiter import (
+    Ask,
+    Book,
+    Denied,
+    Limiter,
+    LimiterGone,
+    LocalLimiter,
+    Open,
+    Saved,
+    Standing,
+    Tokens,
+)
 from serving.gateway.metrics import Metrics
 from serving.gateway.ops import Ops
-from serving.gateway.server import server_config
+from serving.gateway.presence import Replicas
+from serving.gateway.server import gateway_server
+from serving.gateway.tls import ServerTls, read_pair
 from serving.gateway.upstream import (
     ReleaseRef,
     Upstream,
@@ -21,25 +45,44 @@ from serving.gateway.upstream import (
 __all__ = [
     "OPERATOR",
     "App",
+    "Ask",
     "Audit",
+    "Book",
     "Defences",
+    "Denied",
     "GatewayConfig",
     "Key",
     "KeyRing",
     "KeySet",
+    "Limiter",
+    "LimiterGone",
+    "LocalLimiter",
     "Metrics",
+    "Open",
     "Ops",
     "ReleaseRef",
+    "Replicas",
+    "Report",
+    "Saved",
+    "ServerTls",
+    "Standing",
+    "Tokens",
     "Upstream",
     "UpstreamBusy",
     "UpstreamGone",
     "UpstreamRequest",
     "UpstreamResponse",
+    "audit_snapshot",
     "create_key",
     "fingerprint",
     "list_keys",
+    "gateway_server",
     "make_key",
+    "put_back_keys",
+    "read_pair",
     "remove_service",
     "revoke_key",
-    "server_config",
+    "rotate_key",
+    "save_keys",
+    "verify_audit",
 ]

@@ -8,24 +8,27 @@ URL. It knows no Ray and no engine: it sends what it has let through to an Upstr
 from __future__ import annotations
 
 import json
-import math
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from serving.gateway import answers, bounds
+from serving.gateway import answers, bounds, worst
+from serving.gateway.allowance import Allowance
 from serving.gateway.answers import Refusal
 from serving.gateway.audit import Audit
-from serving.gateway.config import GatewayConfig, Service
+from serving.gateway.config import GatewayConfig, Limits, Service
 from serving.gateway.defences import Defences
 from serving.gateway.exchange import MODELS, Exchange
 from serving.gateway.forward import Forwarder
 from serving.gateway.keys import Key, KeyRing
 from serving.gateway.ledger import Ledger
+from serving.gateway.limiter import Book, Limiter, LocalLimiter
 from serving.gateway.metrics import Metrics
-from serving.gateway.rates import Buckets
+from serving.gateway.presence import Replicas
+from serving.gateway.scaling import Scaling
+from serving.gateway.turns import Turns
 from serving.gateway.upstream import ReleaseRef, Upstream
 
 Scope = MutableMapping[str, Any]
@@ -57,6 +60,7 @@ class App:
         clock: Callable[[], float] = time.time,
         defences: Defences | None = None,
         body_deadline: float = BODY_DEADLINE,
+        limiter: Limiter | None = None,
     ) -> None:
         self._config = config
         self._keyring = keyring
@@ -65,10 +69,15 @@ class App:
         self._clock = clock
         self._defences = defences or Defences()
         self._body_deadline = body_deadline
-        self._buckets = Buckets()
+        self._allowance = Allowance(limiter or LocalLimiter(Book(), clock), metrics)
+        self.turns = Turns()
+        self.turns.follow(config.services)
         self._leaving = False
         self.ledger = Ledger()
-        self._forwarder = Forwarder(upstream, self.ledger, metrics, clock)
+        self.ledger.compared.follow(config.services)
+        self.scaling = Scaling(clock)
+        self.scaling.follow(config.services)
+        self._forwarder = Forwarder(upstream, self.ledger, metrics, clock, self.scaling)
 
     def reconfigure(self, config: GatewayConfig) -> None:
         """Use this table from the next request on; read the keys again if they have changed."""
@@ -76,6 +85,9 @@ class App:
             self.reload_keys()
         self._config = config
         self.ledger.keep(set(config.services))
+        self.ledger.compared.follow(config.services)
+        self.turns.follow(config.services)
+        self.scaling.follow(config.services)
 
     def leave(self) -> None:
         """End each connection with its next answer: this gateway is about to be taken away."""
@@ -86,13 +98,22 @@ class App:
         self.ledger.generated(service, release, when)
 
     def quiet(self, seconds: float) -> list[ReleaseRef]:
-        """Releases with traffic that have not generated for so long."""
+        """Releases with traffic that have not generated for so long, less those that sleep."""
         now = self._clock()
         return [
             ReleaseRef(name, share.release)
             for name, service in self._config.services.items()
             for share in service.releases
             if share.share and not self.ledger.fresh(name, share.release, seconds, now)
+            if not self.scaling.asleep(ReleaseRef(name, share.release))
+        ]
+
+    def releases(self) -> list[ReleaseRef]:
+        """Every release of the routing table."""
+        return [
+            ReleaseRef(name, share.release)
+            for name, service in self._config.services.items()
+            for share in service.releases
         ]
 
     def state(self) -> dict[str, Any]:
@@ -101,11 +122,14 @@ class App:
         return {
             "generation": self._config.generation,
             "keys_version": self._keyring.version,
+            "audit": self._audit.anchors(),
             "services": {
                 name: {
                     "releases": {str(s.release): s.share for s in service.releases},
                     "healthy": self._healthy(name, service, now),
                     **self.ledger.figures(name, now),
+                    **self.turns.figures(name),
+                    **self.scaling.state(name),
                 }
                 for name, service in self._config.services.items()
             },
@@ -113,8 +137,21 @@ class App:
 
     def _healthy(self, name: str, service: Service, now: float) -> bool:
         return any(
-            share.share and self.ledger.fresh(name, share.release, HEALTHY_FOR, now)
+            self.ledger.fresh(name, share.release, HEALTHY_FOR, now)
+            or self.scaling.asleep(ReleaseRef(name, share.release))
             for share in service.releases
+            if share.share
+        )
+
+    def know(self, replicas: Mapping[ReleaseRef, Replicas], gateways: int) -> None:
+        """Know which replicas there are, and how many gateways share them."""
+        self.scaling.tell(replicas)
+        self.turns.running({one: count.running for one, count in replicas.items()}, gateways)
+
+    def figures(self) -> dict[ReleaseRef, dict[str, Any]]:
+        """What releases are asked for whose number of replicas follows the load."""
+        return self.scaling.figures(
+            {name: self.turns.figures(name)["waiting"] for name in self._config.services}
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,6 +175,7 @@ class App:
             )
         finally:
             exchange.close()
+            self._allowance.settle(exchange)
             self._record(exchange)
 
     def _record(self, exchange: Exchange) -> None:
@@ -156,7 +194,7 @@ class App:
         if path == "/health":
             await self._health(exchange)
             return
-        service, key = self._authenticate(exchange)
+        service, key = await self._authenticate(exchange)
         if path in GENERATIONS:
             if method != "POST":
                 raise answers.wrong_method("POST")
@@ -164,17 +202,18 @@ class App:
         elif path == "/v1/models" or path.startswith(MODELS):
             if method not in ("GET", "HEAD"):
                 raise answers.wrong_method("GET")
-            await self._models(exchange, service)
+            await self._models(exchange, self._nameable(service, key))
         elif self._defences.allowlist:
             raise answers.not_found()
         else:
             await self._pass_through(exchange, service)
 
-    def _authenticate(self, exchange: Exchange) -> tuple[str, Key | None]:
+    async def _authenticate(self, exchange: Exchange) -> tuple[str, Key | None]:
         """The service and key of a request, from its headers alone.
 
         Raises:
-            Refusal: 401, whatever was asked for; 429 when the key asks too often.
+            Refusal: 401, whatever was asked for; 429 when the key asks too often, or has too many
+                requests in flight.
         """
         if not self._defences.keys:
             return next(iter(self._config.services), ""), None
@@ -187,20 +226,12 @@ class App:
         if table is None:
             raise answers.no_model(service)
         if self._defences.rate and not key.operator:
-            wait = self._buckets.take(key.id, table.limits.requests_per_minute, self._clock())
-            if wait:
-                raise Refusal(
-                    429,
-                    "rate_limit_exceeded",
-                    "this key has asked too often",
-                    headers=(("retry-after", str(math.ceil(wait))),),
-                )
+            await self._allowance.admit(exchange, key, service, table.limits.of(key.name))
         return service, key
 
     def reload_keys(self) -> None:
         """Read the keys again: the file they are in has changed by itself."""
         self._keyring.reload()
-        self._buckets.keep(self._keyring.ids())
 
     async def _health(self, exchange: Exchange) -> None:
         """Whether all that has traffic generates. Asked without a key, so it tells no more."""
@@ -216,21 +247,31 @@ class App:
         body = json.dumps({"status": "ok" if healthy else "no recent generation"}).encode()
         await exchange.reply(200 if healthy else 503, body)
 
-    async def _models(self, exchange: Exchange, service: str) -> None:
-        entry = {
-            "id": service,
-            "object": "model",
-            "created": 0,
-            "owned_by": "llmops",
-            "max_model_len": self._config.services[service].context,
-        }
+    def _nameable(self, service: str, key: Key | None) -> list[str]:
+        """What a request may name as its model."""
+        known = self._config.services
+        if not self._defences.isolation:
+            return list(known)
+        return [n for n in known if (key.may_name(n, service) if key else n == service)]
+
+    async def _models(self, exchange: Exchange, names: list[str]) -> None:
+        entries = [
+            {
+                "id": name,
+                "object": "model",
+                "created": 0,
+                "owned_by": "llmops",
+                "max_model_len": self._config.services[name].context,
+            }
+            for name in names
+        ]
         if exchange.path == "/v1/models":
-            await exchange.reply(200, json.dumps({"object": "list", "data": [entry]}).encode())
+            await exchange.reply(200, json.dumps({"object": "list", "data": entries}).encode())
             return
         name = exchange.path.removeprefix(MODELS)
-        if name != service:
+        if name not in names:
             raise answers.no_model(name)
-        await exchange.reply(200, json.dumps(entry).encode())
+        await exchange.reply(200, json.dumps(entries[names.index(name)]).encode())
 
     async def _pass_through(self, exchange: Exchange, service: str) -> None:
         """What an endpoint without an allowlist would do; reached only when a test wants it."""
@@ -245,19 +286,39 @@ class App:
         model = document.get("model")
         if not isinstance(model, str):
             raise answers.bad("'model' must name the service", param="model")
-        if model != service:
-            if self._defences.isolation or model not in self._config.services:
-                raise answers.no_model(model)
-            service, table = model, self._config.services[model]
+        if model not in self._nameable(service, key):
+            raise answers.no_model(model)
+        home, exchange.service, service = service, model, model
+        table = self._config.services[model]
+        table = table.within(_limits(exchange, table, own=model == home))
         checked = bounds.check(exchange.path, document, table, self._defences)
+        body = await self._set_aside(exchange, document, checked, table)
+        async with self.turns.turn(exchange, service):
+            await self._forwarder.forward(
+                exchange,
+                self._choose(exchange, service, key),
+                body,
+                stream=bool(checked.get("stream")),
+                wants_usage=bounds.wants_usage(document),
+                wants_each=bounds.wants_each(document),
+            )
+
+    async def _set_aside(
+        self, exchange: Exchange, document: dict[str, Any], checked: dict[str, Any], table: Service
+    ) -> bytes:
+        """The body that the engine gets, once what it can take at most is set aside for it.
+
+        Raises:
+            Refusal: When its key has not as much left.
+        """
         body = bounds.encode(checked)
-        await self._forwarder.forward(
-            exchange,
-            self._choose(exchange, service, key),
-            body,
-            stream=bool(checked.get("stream")),
-            wants_usage=bounds.wants_usage(document),
-        )
+        most = worst.most(exchange.path, checked, len(body), table.context)
+        room = table.limits.at_once
+        if room is not None and worst.leave_room(document, checked, room - most.read):
+            most = worst.most(exchange.path, checked, len(body), table.context)
+            body = bounds.encode(checked)
+        await self._allowance.reserve(exchange, table.limits, most)
+        return body
 
     def _choose(self, exchange: Exchange, service: str, key: Key | None) -> ReleaseRef:
         """The release that answers: by share, or the one that the machine's own key names."""
@@ -267,6 +328,7 @@ class App:
             wanted = named[0].decode("latin-1")
             if wanted not in {str(share.release) for share in releases}:
                 raise answers.bad(f"{service} has no release {wanted[:20]}")
+            exchange.named = True
             return ReleaseRef(service, int(wanted))
         total = sum(share.share for share in releases)
         if not total:
@@ -283,6 +345,13 @@ class App:
             if share.share and point <= 0:
                 return ReleaseRef(service, share.release)
         return ReleaseRef(service, max(s.release for s in releases if s.share))
+
+
+def _limits(exchange: Exchange, table: Service, *, own: bool) -> Limits:
+    """The limits of one request: those of its key, where the service is the key's own."""
+    if exchange.ask is None or exchange.key is None:
+        return table.limits.of_nobody
+    return table.limits.of(exchange.key.name) if own else table.limits
 
 
 def _key_of(exchange: Exchange) -> str:

@@ -2,64 +2,75 @@
 
 Callers without a valid key have a file of their own, `audit.unknown.jsonl` beside `audit.jsonl`.
 Both are bounded by turning over, so in one file a stranger could wash away, by knocking often
-enough, what the known callers did.
+enough, what the known callers did. Each is a chain of its own (see `chain`), so that a line that
+was edited or taken out is found.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import os
 import time
-from logging.handlers import RotatingFileHandler
+from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from serving.gateway.chain import Anchor, Report, Verifier
+from serving.gateway.chain_file import ChainFile, Snapshot, lines_of, snapshot
+
 MAX_BYTES = 32 * 2**20
 BACKUPS = 4
-
-
-class _Private(RotatingFileHandler):
-    """A rotating file that only its owner can read, from its first byte on."""
-
-    def _open(self) -> Any:
-        return open(self.baseFilename, self.mode, encoding="utf-8", opener=_owner_only)
-
-
-def _owner_only(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o600)
-    os.fchmod(descriptor, 0o600)  # it may be there already, made by somebody less careful
-    return descriptor
+KNOWN, UNKNOWN = "known", "unknown"
 
 
 class Audit:
     """Writes audit lines as JSON to two files; `None` writes nowhere."""
 
     def __init__(self, path: Path | None) -> None:
-        self._known, self._unknown = _log(path), _log(path and _beside(path))
+        self._files = {
+            kind: ChainFile(file, most_bytes=MAX_BYTES, backups=BACKUPS)
+            for kind, file in (audit_files(path) if path else {}).items()
+        }
 
     def write(self, **fields: Any) -> None:
         """Write one line; `time` is added, empty fields are left out."""
         line = {"time": round(time.time(), 3)} | {k: v for k, v in fields.items() if v is not None}
-        log = self._known if "key_id" in line else self._unknown
-        log.info(json.dumps(line))
+        if self._files:
+            self._files[KNOWN if "key_id" in line else UNKNOWN].write(line)
+
+    def anchors(self) -> dict[str, dict[str, Any]]:
+        """How far each file's chain has come: whoever cuts the files cannot change this."""
+        return {kind: asdict(file.anchor) for kind, file in self._files.items()}
 
     def close(self) -> None:
         """Close the files."""
-        for handler in (*self._known.handlers, *self._unknown.handlers):
-            handler.close()
+        for file in self._files.values():
+            file.close()
 
 
-def _beside(path: Path) -> Path:
-    return path.with_suffix(f".unknown{path.suffix}")
+def audit_files(path: Path) -> dict[str, Path]:
+    """The newest file of known callers, at `path`, and that of unknown ones."""
+    return {KNOWN: path, UNKNOWN: path.with_suffix(f".unknown{path.suffix}")}
 
 
-def _log(path: Path | None) -> logging.Logger:
-    log = logging.Logger("llmops.audit", logging.INFO)  # noqa: LOG001 - one per app, none global
-    log.propagate = False
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handler = _Private(path, maxBytes=MAX_BYTES, backupCount=BACKUPS)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        log.addHandler(handler)
-    return log
+def audit_snapshot(path: Path) -> AbstractContextManager[Snapshot]:
+    """One chain as it is at this instant; its files are open until the end."""
+    return snapshot(path, BACKUPS)
+
+
+def verify_audit(path: Path, told: dict[str, Any] | None = None) -> dict[str, Report]:
+    """Follow both chains through all their files.
+
+    Args:
+        path: The newest file of known callers.
+        told: What the gateway that runs told of them (`Audit.anchors`), asked for before.
+    """
+    anchors = {kind: Anchor(**anchor) for kind, anchor in (told or {}).items()}
+    return {kind: _verify(file, anchors.get(kind)) for kind, file in audit_files(path).items()}
+
+
+def _verify(path: Path, told: Anchor | None) -> Report:
+    with audit_snapshot(path) as now:
+        verifier = Verifier(now.anchor, told)
+        for name, file, size in now.files:
+            verifier.follow(name, lines_of(file, size))
+        return verifier.end(path.name)

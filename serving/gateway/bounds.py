@@ -64,7 +64,7 @@ def check(route: str, body: dict[str, Any], service: Service, defences: Defences
         for field in CONSTRAINTS:
             if isinstance(value := given.get(field), (dict, list)):
                 schemas.check(field, value)
-    _count_usage(given)
+    _count_usage(given, each=service.limits.bounds.of_tokens)
     return {name: value for name, value in given.items() if name not in NOT_PASSED_ON}
 
 
@@ -87,6 +87,11 @@ def wants_usage(body: dict[str, Any]) -> bool:
     """Whether the client asked for the usage of its stream."""
     options = body.get("stream_options")
     return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def wants_each(body: dict[str, Any]) -> bool:
+    """Whether the client asked for the usage with each event of its stream."""
+    return wants_usage(body) and bool(body["stream_options"].get("continuous_usage_stats"))
 
 
 def _check_fields(route: str, given: dict[str, Any]) -> None:
@@ -112,7 +117,7 @@ def _hold(given: dict[str, Any], rules: dict[str, Rule]) -> None:
 
 
 def _bound_tokens(route: str, given: dict[str, Any], service: Service) -> None:
-    limit = min(service.limits.max_tokens, service.context)
+    limit = min(service.limits.of_one_request, service.context)
     _hold(given, dict.fromkeys(TOKENS[route], whole(0, limit)))
     named = given.keys() & {"max_tokens", "max_completion_tokens"}
     if not named and route == "/v1/chat/completions" and limit < service.context:
@@ -121,14 +126,14 @@ def _bound_tokens(route: str, given: dict[str, Any], service: Service) -> None:
         given["max_tokens"] = limit
 
 
-def _count_usage(given: dict[str, Any]) -> None:
-    """Have the engine count, and say so in between only to a client that wants to know."""
+def _count_usage(given: dict[str, Any], *, each: bool) -> None:
+    """Have the engine count: in the end, or `each` event where a stream that is cut is charged."""
     if not given.get("stream"):
         return
     options = {"include_usage": True}
-    if wants_usage(given) and given["stream_options"].get("continuous_usage_stats"):
+    if each or wants_each(given):
         options["continuous_usage_stats"] = True
     given["stream_options"] = options
 
 
-__all__ = ["FIELDS", "Refusal", "check", "encode", "parse", "wants_usage"]
+__all__ = ["FIELDS", "Refusal", "check", "encode", "parse", "wants_each", "wants_usage"]

@@ -10,19 +10,74 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.gateway.limiter import Bounds
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
-class Limits(_Table):
-    """Bounds of one service's requests."""
+class KeyLimits(_Table):
+    """Limits of one key in place of those of all; None where those hold."""
+
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    concurrent_requests: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    tokens_per_day: int | None = Field(default=None, ge=1)
+    usd_per_month: float | None = Field(default=None, gt=0)
+
+
+class Limits(KeyLimits):
+    """Bounds of one service's requests, for each key; None is without limit."""
 
     requests_per_minute: int = Field(ge=1)
     max_body: int = Field(ge=1)
     """Bytes."""
     max_tokens: int = Field(ge=1)
     max_choices: int = Field(ge=1)
+    input_usd: float = Field(default=0.0, ge=0)
+    """Price of a million tokens that are read."""
+    output_usd: float = Field(default=0.0, ge=0)
+    """Price of a million tokens that are generated."""
+    per_key: dict[str, KeyLimits] = Field(default={})
+    in_flight: int | None = Field(default=None, ge=1)
+    """Requests that one replica is given at once; further ones wait for their turn."""
+
+    def of(self, key: str) -> Limits:
+        """The limits of the key of that name."""
+        own = self.per_key.get(key, KeyLimits()).model_dump(exclude_none=True)
+        return self.model_copy(update=own)
+
+    @property
+    def of_nobody(self) -> Limits:
+        """What still bounds a request that counts for no key."""
+        counted = ("tokens_per_minute", "tokens_per_day", "usd_per_month")
+        return self.model_copy(update=dict.fromkeys(counted))
+
+    @property
+    def bounds(self) -> Bounds:
+        """What is counted of them."""
+        return Bounds(
+            self.requests_per_minute,
+            self.tokens_per_minute,
+            self.concurrent_requests,
+            self.tokens_per_day,
+            self.usd_per_month,
+            self.input_usd,
+            self.output_usd,
+        )
+
+    @property
+    def at_once(self) -> int | None:
+        """Tokens, read and generated, that one request may take; None is any number."""
+        limits = (self.tokens_per_minute, self.tokens_per_day)
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    @property
+    def of_one_request(self) -> int:
+        """Tokens that one request may generate."""
+        return min(self.max_tokens, self.at_once or self.max_tokens)
 
 
 class Share(_Table):
@@ -32,6 +87,23 @@ class Share(_Table):
     share: int = Field(ge=0, le=100)
 
 
+class Hold(_Table):
+    """Bounds of what waits while a service has no replica."""
+
+    requests: int = Field(ge=1)
+    seconds: float = Field(gt=0)
+
+
+class Scaling(_Table):
+    """What the gateway does for a service whose number of replicas follows the load."""
+
+    ttft: float | None = None
+    """Objective, in seconds; None promises nothing."""
+    tpot: float | None = None
+    hold: Hold | None = None
+    """None for a service that always has a replica."""
+
+
 class Service(_Table):
     """One service's releases and limits."""
 
@@ -39,6 +111,12 @@ class Service(_Table):
     limits: Limits
     context: int = Field(ge=1)
     """Longest request in tokens."""
+    scaling: Scaling | None = None
+    """None where the number of replicas is fixed."""
+
+    def within(self, limits: Limits) -> Service:
+        """The same service with other limits."""
+        return self.model_copy(update={"limits": limits})
 
 
 class _Config(_Table):

@@ -33,8 +33,15 @@ class Usage:
 class Events:
     """What has come of one stream so far."""
 
-    def __init__(self, *, wants_usage: bool) -> None:
+    def __init__(self, *, wants_usage: bool, wants_each: bool = False) -> None:
+        """Begin a stream.
+
+        Args:
+            wants_usage: Whether the client asked for the usage, told at the end.
+            wants_each: Whether it asked for it with each event.
+        """
         self._wants_usage = wants_usage
+        self._wants_each = wants_each
         self._pending = b""
         self.usage: Usage | None = None
         self.tokens = 0
@@ -53,26 +60,35 @@ class Events:
         for event in whole.split(END):
             if self.done or self.error is not None:
                 break
-            if self._goes_on(event):
-                passed.append(event + END)
+            if (going_on := self._look_at(event)) is not None:
+                passed.append(going_on + END)
         return b"".join(passed)
 
-    def _goes_on(self, event: bytes) -> bool:
+    def _look_at(self, event: bytes) -> bytes | None:
+        """What goes on to the client of an event; None of one that is not its business."""
         if event == DONE:
             self.done = True
-            return True
+            return event
         if USAGE in event or ERROR in event:
             document = _parsed(event)
             if document.get("error"):
                 self.error = _refusal(document)
-                return False
+                return None
             if (usage := read_usage(document)) is not None:
                 self.usage = usage
                 if not document.get("choices"):
-                    return self._wants_usage
+                    return event if self._wants_usage else None
+                if not self._wants_each:
+                    event = _without_usage(document)
         if event.startswith(b"data: "):
             self.tokens += 1
-        return True
+        return event
+
+
+def _without_usage(document: dict[str, Any]) -> bytes:
+    """An event as a client gets it that did not ask for the usage of each."""
+    kept = {name: value for name, value in document.items() if name != "usage"}
+    return b"data: " + json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def read_usage(document: dict[str, Any]) -> Usage | None:

@@ -13,6 +13,7 @@ from serving.gateway import answers
 from serving.gateway.answers import Refusal
 from serving.gateway.events import Events, Usage, parsed, read_usage
 from serving.gateway.keys import Key
+from serving.gateway.limiter import Ask, Tokens
 from serving.gateway.upstream import Headers, ReleaseRef, UpstreamGone, UpstreamResponse
 
 T = TypeVar("T")
@@ -20,6 +21,7 @@ T = TypeVar("T")
 PASSED_ON = frozenset({"content-type", "retry-after"})
 """Headers of the engine's answer that reach the client."""
 
+STREAM = "text/event-stream; charset=utf-8"
 MODELS = "/v1/models/"
 METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT".split())
 
@@ -32,10 +34,18 @@ class Tally:
     completion_tokens: int = 0
     ttft: float | None = None
     tpot: float | None = None
+    counted: bool = False
+    """Whether these are the engine's own numbers."""
+
+    @property
+    def total(self) -> int:
+        """All tokens."""
+        return self.prompt_tokens + self.completion_tokens
 
     def count(self, usage: Usage) -> None:
         """Take the engine's own count."""
         self.prompt_tokens, self.completion_tokens = usage.prompt, usage.completion
+        self.counted = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,22 @@ class Exchange:
         self.reason = "ok"
         self.failure: str | None = None
         self.tally = Tally()
+        self.ask: Ask | None = None
+        """What its key's limits are counted by, from when it was let in until it is settled."""
+        self.most = Tokens()
+        """Tokens that it can take at most."""
+        self.asked = False
+        """Whether an engine was asked."""
+        self.streams = False
+        """Whether a stream was asked for."""
+        self.told: tuple[tuple[str, str], ...] = ()
+        """How its key stands with its limits, as headers."""
+        self.held = False
+        """Whether it waited for a replica to start."""
+        self._opened = False
+        """Whether a stream was begun of which nothing has come yet."""
+        self.named = False
+        """Whether the request itself says which release is to answer."""
         self.closing = False
         """Whether the client is told to connect anew for its next request."""
         self._receive = receive
@@ -139,15 +165,29 @@ class Exchange:
     async def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal, unless the answer has begun or nobody is there."""
         self.reason = refusal.reason
+        if self._opened and refusal.status != 499:
+            await self._tell_cut(refusal)
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         if refusal.status == 499 or self.status:
             self.status = self.status or 499
             return
         await self.reply(refusal.status, refusal.body(), list(refusal.headers))
 
+    async def comment(self, text: str) -> None:
+        """Send a line that clients of a stream skip; begins the stream, if nothing has yet.
+
+        From then on a refusal can only be told inside of the stream.
+        """
+        if not self._opened:
+            self._opened = True
+            await self._head(200, [("content-type", STREAM), ("cache-control", "no-store")], None)
+        await self._pass(f": {text}\n\n".encode())
+
     async def _head(self, status: int, headers: Headers, body: bytes | None) -> None:
         """Send the head; with a whole `body`, the answer ends here too."""
         self.status = status
-        named = [*headers, ("x-request-id", self.id)]
+        named = [*headers, *self.told, ("x-request-id", self.id)]
         if self.release is not None:
             named.append(("x-llmops-release", str(self.release.number)))
         if body is not None:
@@ -178,7 +218,9 @@ class Exchange:
             first = b"".join([piece async for piece in pieces])
         return Begun(answer.status, answer.headers, first, pieces)
 
-    async def relay(self, begun: Begun, *, stream: bool, wants_usage: bool) -> None:
+    async def relay(
+        self, begun: Begun, *, stream: bool, wants_usage: bool, wants_each: bool = False
+    ) -> None:
         """Pass an upstream's answer on, counting its tokens; stop it when the client hangs up.
 
         Raises:
@@ -191,7 +233,8 @@ class Exchange:
                 refusal.headers = tuple(h for h in kept if h[0].lower() == "retry-after")
                 raise refusal
             if stream:
-                await self._relay_stream(begun, kept, Events(wants_usage=wants_usage))
+                events = Events(wants_usage=wants_usage, wants_each=wants_each)
+                await self._relay_stream(begun, kept, events)
                 return
             usage = read_usage(parsed(begun.first))
             if usage is None:
@@ -206,7 +249,9 @@ class Exchange:
             raise events.error
         if not begun.first:
             raise answers.stream_cut()
-        await self._head(200, [*kept, ("cache-control", "no-store")], None)
+        if not self._opened:
+            await self._head(200, [*kept, ("cache-control", "no-store")], None)
+        self._opened = False  # from here on its end is told where it is relayed
         last = self._began + (self.tally.ttft or 0.0)
         try:
             await self._pass(first)

@@ -12,6 +12,7 @@ from serving.gateway.answers import Refusal
 from serving.gateway.exchange import Begun, Exchange
 from serving.gateway.ledger import Ledger
 from serving.gateway.metrics import Metrics
+from serving.gateway.scaling import Scaling
 from serving.gateway.upstream import (
     ReleaseRef,
     Upstream,
@@ -25,12 +26,18 @@ class Forwarder:
     """Sends requests to releases, relays what they answer, and counts it."""
 
     def __init__(
-        self, upstream: Upstream, ledger: Ledger, metrics: Metrics, clock: Callable[[], float]
+        self,
+        upstream: Upstream,
+        ledger: Ledger,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        scaling: Scaling,
     ) -> None:
         self._upstream = upstream
         self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
+        self._scaling = scaling
 
     async def forward(
         self,
@@ -40,6 +47,7 @@ class Forwarder:
         *,
         stream: bool,
         wants_usage: bool,
+        wants_each: bool = False,
     ) -> None:
         """Answer `exchange` with what `release` makes of `body`.
 
@@ -48,6 +56,7 @@ class Forwarder:
                 busy or gone, or the client is.
         """
         exchange.release = release
+        exchange.streams = stream
         request = UpstreamRequest(
             method=exchange.method,
             path=exchange.path,
@@ -56,10 +65,15 @@ class Forwarder:
             request_id=exchange.id,
         )
         who = (release.service, str(release.number), exchange.key.name if exchange.key else "")
-        with self._ledger.flying(release, self._metrics.in_flight.labels(*who)):
+        await self._scaling.hold(exchange, release, stream=stream)
+        in_flight = self._metrics.in_flight.labels(*who)
+        counting = self._ledger.compared.counting(exchange, release)
+        with counting, self._ledger.flying(release, in_flight), self._scaling.flying(release):
             begun = await self._begin(exchange, release, request, stream)
             try:
-                await exchange.relay(begun, stream=stream, wants_usage=wants_usage)
+                await exchange.relay(
+                    begun, stream=stream, wants_usage=wants_usage, wants_each=wants_each
+                )
             finally:
                 self._account(exchange, release, who)
 
@@ -91,6 +105,7 @@ class Forwarder:
     async def _once(
         self, exchange: Exchange, release: ReleaseRef, request: UpstreamRequest, stream: bool
     ) -> Begun:
+        exchange.asked = True
         answer = await exchange.unless_gone(self._upstream.send(release, request))
         return await exchange.begin(answer, stream=stream)
 
@@ -100,6 +115,7 @@ class Forwarder:
         if tally.completion_tokens and exchange.cut is None:
             self._ledger.generated(release.service, release.number, now)
         self._ledger.count(release.service, tally.completion_tokens, now)
+        self._scaling.answered(release, exchange)
         self._metrics.prompt_tokens.labels(*who).inc(tally.prompt_tokens)
         self._metrics.completion_tokens.labels(*who).inc(tally.completion_tokens)
         if tally.ttft is not None:

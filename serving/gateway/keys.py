@@ -14,7 +14,7 @@ import hmac
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -22,7 +22,10 @@ from filelock import FileLock, Timeout
 from llmops.errors import LlmopsError
 from serving.gateway.key_set import Key, KeySet, fingerprint, make_key
 
-__all__ = ["Key", "KeyRing", "create_key", "list_keys", "private", "remove_service", "revoke_key"]
+__all__ = [
+    "Key", "KeyRing", "create_key", "list_keys", "private", "put_back_keys", "remove_service",
+    "revoke_key", "rotate_key", "save_keys",
+]  # fmt: skip
 
 LOCK_SECONDS = 30.0
 """How long a writer waits for another; each holds the lock for milliseconds."""
@@ -35,13 +38,17 @@ _NOBODY = hashlib.sha256(b"nobody").hexdigest()
 class KeyRing:
     """The keys of every service, as the gateway uses them."""
 
-    def __init__(self, path: Path, *, mounted: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, mounted: bool = False, clock: Callable[[], float] = time.time
+    ) -> None:
         """Read the keys.
 
         Args:
             path: The file.
             mounted: Whether it is a Secret that a kubelet mounts.
+            clock: Unix seconds.
         """
+        self._clock = clock
         self._path = path
         self._mounted = mounted
         self._keys: dict[str, tuple[str, Key]] = {}
@@ -64,14 +71,14 @@ class KeyRing:
         return set(self._keys)
 
     def find(self, text: str) -> tuple[str, Key] | None:
-        """The service and key that `text` is; None when it is no valid key.
+        """The service and key that `text` is; None when it is no valid key, or has expired.
 
         An unknown id costs the same hash and comparison as a known one.
         """
         identifier, given = fingerprint(text)
         service, key = self._keys.get(identifier, ("", None))
         same = hmac.compare_digest(given, key.sha256 if key else _NOBODY)
-        return (service, key) if same and key is not None else None
+        return (service, key) if same and key is not None and key.opens(self._clock()) else None
 
     @staticmethod
     def version_of(path: Path, *, mounted: bool = False) -> str:
@@ -79,21 +86,42 @@ class KeyRing:
         return str(_read(path, mounted=mounted).version)
 
 
-def create_key(path: Path, service: str, name: str) -> tuple[Key, str]:
+def create_key(
+    path: Path,
+    service: str,
+    name: str,
+    *,
+    expires_at: float | None = None,
+    models: Iterable[str] = (),
+) -> tuple[Key, str]:
     """Make a key; returns it and its text, which is stored nowhere.
 
     Raises:
         InputError: When the name is none that metrics and audit lines can carry, or the service
             has a key of that name that is not revoked.
     """
-    made, text = make_key(name, time.time())
+    made, text = make_key(name, time.time(), expires_at=expires_at, models=models)
     with _locked(path):
         _write(path, _read(path).add(service, made))
     return made, text
 
 
+def rotate_key(
+    path: Path, service: str, name: str, *, overlap: float, expires_at: float | None = None
+) -> tuple[Key, str]:
+    """Make a key in place of those of its name, as `KeySet.rotate` does; returns it and its text.
+
+    Raises:
+        InputError: When the service has none that is not revoked.
+    """
+    with _locked(path):
+        keys, made = _read(path).rotate(service, name, time.time(), overlap, expires_at)
+        _write(path, keys)
+    return made
+
+
 def revoke_key(path: Path, service: str, name: str) -> Key:
-    """Revoke the key of that name or id.
+    """Revoke the keys of that name, or the one of that id; returns the newest.
 
     Raises:
         InputError: When the service has none that is not revoked.
@@ -107,6 +135,27 @@ def revoke_key(path: Path, service: str, name: str) -> Key:
 def list_keys(path: Path, service: str) -> list[Key]:
     """All keys of the service, revoked ones too, oldest first."""
     return list(_read(path).of(service))
+
+
+def save_keys(path: Path, service: str) -> str:
+    """The records of a service's keys as a document, for `put_back_keys`; empty without any."""
+    keys = _read(path).of(service)
+    return KeySet(0, {service: keys}).dump() if keys else ""
+
+
+def put_back_keys(path: Path, service: str, document: str) -> bool:
+    """Put the keys of a backup back, as `KeySet.put_back` does; whether that changed anything.
+
+    Raises:
+        ValueError: When the document is none of keys.
+    """
+    saved = KeySet.parse(document).of(service)
+    with _locked(path):
+        before = _read(path)
+        after = before.put_back(service, saved)
+        if after is not before:
+            _write(path, after)
+    return after is not before
 
 
 def remove_service(path: Path, service: str) -> None:

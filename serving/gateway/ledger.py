@@ -9,6 +9,7 @@ from typing import Any
 
 from prometheus_client import Gauge
 
+from serving.gateway.compared import Compared
 from serving.gateway.rates import Sliding
 from serving.gateway.upstream import ReleaseRef
 
@@ -21,6 +22,7 @@ class Ledger:
         self._last: dict[tuple[str, int], float] = {}
         self._requests: dict[str, Sliding] = {}
         self._tokens: dict[str, Sliding] = {}
+        self.compared = Compared()
 
     @contextlib.contextmanager
     def flying(self, release: ReleaseRef, gauge: Gauge) -> Iterator[None]:
@@ -62,6 +64,7 @@ class Ledger:
             "last_generation_at": max(lasts, default=None),
             "requests_per_minute": float(requests.total(now)) if requests else 0.0,
             "tokens_per_second": tokens.total(now) / Sliding.WINDOW if tokens else 0.0,
+            **self.compared.figures(service),
         }
 
     def keep(self, services: set[str]) -> None:

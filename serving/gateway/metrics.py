@@ -34,6 +34,12 @@ class Metrics:
         self.tpot = Histogram(
             "llmops_tpot_seconds", "Time per output token", WHO, buckets=TPOT, registry=r
         )
+        self.limited = Counter(
+            "llmops_limited",
+            "Requests refused for a limit of their key",
+            ("service", "key", "limit"),
+            registry=r,
+        )
         self.in_flight = Gauge("llmops_in_flight", "Requests in flight", WHO, registry=r)
 
     def app(self) -> Any:

@@ -13,6 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import ssl
+
     import uvicorn
 
 MAX_HEAD = 65536
@@ -23,19 +25,28 @@ KEEP_ALIVE = 75
 """Seconds that a connection may stay idle between two requests."""
 
 
-def server_config(app: Any, *, head_deadline: float = HEAD_DEADLINE) -> uvicorn.Config:
-    """Configuration of the server that hosts `app`; sockets and logs are the caller's.
+def gateway_server(
+    app: Any, *, head_deadline: float = HEAD_DEADLINE, tls: ssl.SSLContext | None = None
+) -> uvicorn.Server:
+    """The server that hosts `app`; its sockets, which are bound already, are given to `serve`.
 
     Args:
         app: The gateway, or the metrics beside it.
-        head_deadline: Seconds; another value is for tests.
+        head_deadline: Seconds, for a handshake too; another value is for tests.
+        tls: What it speaks TLS with; None is plain HTTP.
     """
+    from serving.gateway.listening import Server
+
+    return Server(_config(app, head_deadline, tls), head_deadline)
+
+
+def _config(app: Any, head_deadline: float, tls: ssl.SSLContext | None) -> uvicorn.Config:
     import uvicorn  # only the process that listens needs it
 
     from serving.gateway.connection import Impatient
 
     protocol = type("Connection", (Impatient,), {"deadline": head_deadline})
-    return uvicorn.Config(
+    config = uvicorn.Config(
         app,
         http=protocol,
         ws="none",
@@ -48,3 +59,6 @@ def server_config(app: Any, *, head_deadline: float = HEAD_DEADLINE) -> uvicorn.
         timeout_keep_alive=KEEP_ALIVE,
         h11_max_incomplete_event_size=MAX_HEAD,
     )
+    config.load()
+    config.ssl = tls  # made by us, so that its certificate can be renewed while it listens
+    return config

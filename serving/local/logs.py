@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from llmops.errors import InputError
 
 POLL = 0.1
 """Seconds between looks at a file that is followed."""
+
+
+def forget(directory: Path, keep: Collection[str]) -> None:
+    """Remove the logs of each release of a service but of those whose directories are named."""
+    if directory.is_dir():
+        for one in directory.iterdir():
+            if one.name not in keep:
+                shutil.rmtree(one, ignore_errors=True)
 
 
 def lines(

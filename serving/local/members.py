@@ -38,16 +38,26 @@ class Members:
             TargetError: When the release does not run: the others keep what they have.
         """
         if (service, number) not in self.shares:
-            raise TargetError(
-                f"release {number} of {service} is not on the runtime, so it cannot be given"
-                " traffic",
-                hint="deploy again: it goes on from here",
-            )
+            raise _not_here(service, number)
         shares = {
             key: share if key[0] != service else 100 * int(key[1] == number)
             for key, share in self.shares.items()
         }
         return replace(self, shares=shares, generation=self.generation + 1)
+
+    def with_some_traffic(self, service: str, number: int, share: int, beside: int) -> Members:
+        """This with `share` percent of the service's new requests going to one release, and the
+        rest to another.
+
+        Raises:
+            TargetError: When one of them does not run: all keep what they have.
+        """
+        shares = dict.fromkeys(self.with_all_traffic(service, beside).of(service), 0)
+        if number not in shares:
+            raise _not_here(service, number)
+        shares |= {number: share, beside: 100 - share}
+        mine = {(service, one): percent for one, percent in shares.items()}
+        return replace(self, shares=self.shares | mine, generation=self.generation + 1)
 
     def without_traffic(self, service: str, number: int) -> Members:
         """This with no new request going to the release."""
@@ -58,6 +68,13 @@ class Members:
         """This without the release."""
         shares = {k: v for k, v in self.shares.items() if k != (service, number)}
         return replace(self, shares=shares, generation=self.generation + 1)
+
+
+def _not_here(service: str, number: int) -> TargetError:
+    return TargetError(
+        f"release {number} of {service} is not on the runtime, so it cannot be given traffic",
+        hint="deploy again: it goes on from here",
+    )
 
 
 def read(path: Path) -> Members:

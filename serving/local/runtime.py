@@ -7,7 +7,7 @@ until the runtime shows it. So a step that was cut off anywhere is completed by 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +72,15 @@ class Runtime:
         return record
 
     def change(
-        self, edit: Callable[[Members], Members], host: str, port: int
+        self, edit: Callable[[Members], Members], plan: Plan
     ) -> Flow[tuple[Control, Members]]:
-        """Edit the members and make them what Serve runs; starts the host if it is not up."""
+        """Edit the members and make them what Serve runs; starts the host if it is not up, with the
+        endpoint that the plan says."""
         with self._lock:
             members = edit(self.members())
             members_file.write(self._members, members)
-            control = yield from launcher.ensure_host(self.paths, host, port)
+            tls = (plan.tls.cert, plan.tls.key) if plan.tls else None
+            control = yield from launcher.ensure_host(self.paths, plan.host, plan.port, tls)
             self._apply(control, members)
         return control, members
 
@@ -110,8 +112,22 @@ class Runtime:
             host=endpoint["host"],
             port=endpoint["port"],
             metrics_port=endpoint["metrics_port"],
+            tls=_files(endpoint.get("tls")),
         )
         return render(releases, table, settings, members.generation)
+
+    def wanted(self) -> dict[str, Any]:
+        """What Serve should run, by the records: what it was told last, unless somebody else told
+        it something.
+
+        Raises:
+            TargetError: When there is no runtime.
+        """
+        endpoint = self.endpoint()
+        if endpoint is None:
+            raise TargetError("the runtime is not up", hint="llmops deploy starts it")
+        members = self.members()
+        return self._render([self._release(*key) for key in members.shares], members, endpoint)
 
     def rendered(self, plan: Plan, now: float) -> dict[str, Any]:
         """What Serve would be told if a release of `plan` were staged now; changes nothing.
@@ -125,7 +141,8 @@ class Runtime:
         members = self.members().with_member(plan.service, release.number)
         others = [self._release(*key) for key in self.members().shares]
         kept = [r for r in others if (r.service, r.number) != (release.service, release.number)]
-        idle = {"host": plan.host, "port": plan.port, "metrics_port": 0}
+        tls = (plan.tls.cert, plan.tls.key) if plan.tls else None
+        idle = {"host": plan.host, "port": plan.port, "metrics_port": 0, "tls": tls}
         return self._render([*kept, release], members, self.endpoint() or idle)
 
     def _release(self, service: str, number: int) -> Release:
@@ -156,7 +173,7 @@ class Runtime:
             if status == "RUNNING":
                 return None
             failed = self.paths.failure(release.service, release.number).exists()
-            if failed or status in ("DEPLOY_FAILED", "UNHEALTHY"):
+            if failed or status == "DEPLOY_FAILED":
                 raise self._start_failure(release, app["message"] if app else "")
             return startup_phase(log)
 
@@ -226,6 +243,11 @@ class Runtime:
                 yield from launcher.stop_host(self.paths)
                 self._members.unlink(missing_ok=True)
 
+    def halt(self) -> Flow[None]:
+        """End the host; the members stay, so that each is put back when the next one starts."""
+        with self._lock:
+            yield from launcher.stop_host(self.paths)
+
     def seen(self, service: str) -> tuple[Seen, ...]:
         """The service's releases as the runtime shows them now."""
         state = self.state()
@@ -243,13 +265,20 @@ class Runtime:
             found.append(
                 Seen(
                     number=int(number),
-                    phase=_phase(app["status"]),
+                    phase=phase_of(
+                        app["status"], self.paths.failure(service, int(number)).exists()
+                    ),
                     share=table.get(number, 0),
                     in_flight=flying.get(int(number), 0),
                     reason=app["message"][:500],
                 )
             )
         return tuple(sorted(found, key=lambda seen: seen.number))
+
+
+def _files(tls: Sequence[str] | None) -> tuple[str, str] | None:
+    """Certificate and key as a host's record has them; one of before there was TLS has none."""
+    return (tls[0], tls[1]) if tls else None
 
 
 def in_flight(state: dict[str, Any], service: str) -> dict[int, int]:
@@ -259,10 +288,19 @@ def in_flight(state: dict[str, Any], service: str) -> dict[int, int]:
     return {int(number): count for number, count in counts.items()}
 
 
-def _phase(status: str) -> Phase:
+def phase_of(status: str, failure: bool) -> Phase:
+    """What Serve's status of a release's application means here.
+
+    One that is UNHEALTHY has lost a replica, and Serve starts another: it has failed only once that
+    one has said why it cannot start.
+
+    Args:
+        status: Serve's word.
+        failure: Whether a replica has left word why it could not start.
+    """
     if status == "RUNNING":
         return Phase.READY
-    if status in ("DEPLOY_FAILED", "UNHEALTHY"):
+    if status == "DEPLOY_FAILED" or (status == "UNHEALTHY" and failure):
         return Phase.FAILED
     return Phase.ABSENT if status == "DELETING" else Phase.STARTING
 

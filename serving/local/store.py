@@ -6,21 +6,14 @@ beside it. A file that cannot be read is reported, with that copy as the way out
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 from pathlib import Path
 
-from filelock import FileLock
-
 from llmops.errors import InputError, LlmopsError
-from llmops.releases import Conflict, History, dumps, loads
+from llmops.releases import History, dumps, loads
 from llmops.spec import DNS_LABEL
-
-BACKUP = ".json.before"
-
-LOCK_SECONDS = 30.0
-"""Longest wait for another writer of the same file; a write takes milliseconds."""
+from serving.local import swapping
+from serving.local.swapping import BACKUP
 
 
 class FileReleaseStore:
@@ -41,11 +34,11 @@ class FileReleaseStore:
             LlmopsError: When the file is damaged.
         """
         file = self._file(service)
-        content = _content(file)
+        content = swapping.content(file)
         if content is None:
             return History(service), ""
         try:
-            return loads(content.decode()), _version(content)
+            return loads(content.decode()), swapping.version(content)
         except ValueError as error:
             backup = file.with_suffix(BACKUP)
             raise LlmopsError(
@@ -63,14 +56,7 @@ class FileReleaseStore:
         """
         file = self._file(history.service)
         content = dumps(history).encode()
-        with FileLock(self._root / f"{history.service}.lock", mode=0o600, timeout=LOCK_SECONDS):
-            before = _content(file)
-            if _version(before) != version:
-                raise Conflict(f"the record of {history.service} was written by somebody else")
-            if before is not None:
-                _replace(file.with_suffix(BACKUP), before)
-            _replace(file, content)
-        return _version(content)
+        return swapping.swap(file, content, version, f"the record of {history.service}")
 
     def services(self) -> tuple[str, ...]:
         """Names of the services that have a history, sorted."""
@@ -89,33 +75,3 @@ def checked_name(service: str) -> str:
             hint="lower-case letters, digits and hyphens, at most 40, a letter first",
         )
     return service
-
-
-def _content(file: Path) -> bytes | None:
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def _version(content: bytes | None) -> str:
-    return "" if content is None else hashlib.sha256(content).hexdigest()
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Put `content` in place of the file: after a crash at any instant, it is the old or the new.
-
-    The folder is written through too, or a power cut could forget the rename.
-    """
-    temporary = file.with_suffix(file.suffix + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as output:
-        output.write(content)
-        output.flush()
-        os.fsync(output.fileno())
-    temporary.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

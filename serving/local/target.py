@@ -9,34 +9,45 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from llmops.errors import InputError
 from llmops.events import Flow, ObjectChange, Progress
-from llmops.planning import Facts, Layout, LiveRelease, Plan
-from llmops.releases import Release, Seen, State
+from llmops.planning import Facts, Layout, LiveRelease, Plan, TlsFiles
+from llmops.releases import Figures, Release, Seen, State, figures_of
 from llmops.spec import Deployment
 from llmops.spec import LocalTarget as Local
 from llmops.targets import KeyInfo, ReleaseStatus, ServiceStatus
+from llmops.upgrading import Upgrade
 from serving.client import TOKENS, Endpoint, Probe
 from serving.engines import check_arguments
 from serving.gateway import (
     OPERATOR,
     Key,
     KeyRing,
+    Report,
     create_key,
     list_keys,
     remove_service,
     revoke_key,
+    rotate_key,
+    verify_audit,
 )
-from serving.local import logs
+from serving.local import audit, logs
+from serving.local.authority import DevelopmentAuthority, Issued
+from serving.local.certificates import check_certificate
+from serving.local.door import Door
 from serving.local.lock import ServiceLock
-from serving.local.machine import engine_version, machine_facts
+from serving.local.machine import engine_version, machine_facts, package_versions
+from serving.local.members import Members
+from serving.local.policies import FilePolicyStore
 from serving.local.runtime import Runtime
 from serving.local.store import FileReleaseStore
+from serving.local.upgrade import compared
+from serving.local.vault import FileVault
 from serving.models import Models
 from serving.runtime.launcher import private_directory
 from serving.serve_config import application_name
@@ -49,8 +60,15 @@ class LocalTarget:
         self._home = home
         private_directory(home)
         self.store = FileReleaseStore(home / "releases")
+        self.policies = FilePolicyStore(home)
         self._models = Models(home / "models")
         self._runtime = Runtime(home, self.store, self._keys_version)
+        self.vault = FileVault(home, self._runtime.paths.keys, self._runtime.reload_keys)
+
+    @property
+    def runtime(self) -> Runtime:
+        """This machine's runtime, for whoever looks at it from inside."""
+        return self._runtime
 
     # What can be learned
 
@@ -73,8 +91,18 @@ class LocalTarget:
             disk_at=self._home,
             endpoint_port=endpoint["port"] if endpoint else None,
             endpoint_host=endpoint["host"] if endpoint else "",
+            endpoint_tls=TlsFiles(*endpoint["tls"]) if endpoint and endpoint.get("tls") else None,
+            notes=_checked_tls(target),
         )
         return Facts(model, machine, self._live(), installed)
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what serves here beside the engine, by package."""
+        return package_versions()
+
+    def upgrade_to(self, names: Sequence[str], wanted: Mapping[str, str]) -> Upgrade:
+        """What an upgrade of these services to what is installed means; see `wished`."""
+        return compared(self, self._runtime.endpoint(), names, wanted)
 
     def _live(self) -> tuple[LiveRelease, ...]:
         if not self._runtime.up():
@@ -107,20 +135,29 @@ class LocalTarget:
         Raises:
             InputError: When the service was never deployed here.
         """
-        return Endpoint(self.url(service), self.operator_key(service), service)
+        url, line = self._door(service).reach(self._home)
+        return Endpoint(url, self.operator_key(service), service, line)
 
     def observe(self, service: str) -> tuple[Seen, ...]:
         """The service's releases as the runtime shows them."""
         return self._runtime.seen(service)
 
+    def apart(self, one: Plan, other: Plan) -> str:  # noqa: ARG002 - a target's signature
+        """Nothing: every release here is behind one gateway."""
+        return ""
+
+    def watched(self, service: str) -> dict[int, Figures]:
+        """What each release has done since they share the traffic as they do now."""
+        gateway = (self._runtime.state() or {}).get("gateway") or {"services": {}}
+        return figures_of(gateway["services"].get(service, {}))
+
     def url(self, service: str) -> str:
         """Base URL of the endpoint, ending in `/v1`."""
+        return self._door(service).url
+
+    def _door(self, service: str) -> Door:
         endpoint = self._runtime.endpoint()
-        if endpoint is None:
-            release = self.history(service)[-1]
-            endpoint = {"host": release.plan.host, "port": release.plan.port}
-        host = endpoint["host"]
-        return f"http://{f'[{host}]' if ':' in host else host}:{endpoint['port']}/v1"
+        return Door.of(endpoint) if endpoint else Door.planned(self.history(service)[-1].plan)
 
     def _metrics_url(self) -> str:
         endpoint = self._runtime.endpoint()
@@ -150,6 +187,7 @@ class LocalTarget:
             releases=tuple(
                 _release_status(release, seen.get(release.number), state) for release in shown
             ),
+            notes=self._door(service).notes(state["gateway"] or {}),
         )
 
     def history(self, service: str) -> tuple[Release, ...]:
@@ -184,6 +222,26 @@ class LocalTarget:
             raise InputError(f"{service} has no release {wanted}", hint=f"there are: {numbers}")
         return logs.lines(self._runtime.paths.engine_log(service, wanted), follow=follow)
 
+    def audit_lines(self, service: str, *, follow: bool) -> Iterator[str]:
+        """The gateway's lines on known callers of the service, from the oldest that is kept.
+
+        Raises:
+            InputError: When the service was never deployed here.
+        """
+        self.history(service)
+        return audit.lines(self._runtime.paths.audit, service, follow=follow)
+
+    def verify_audit(self, service: str) -> dict[str, Report]:
+        """What was found of the audit files, which are those of all services of this machine.
+
+        Raises:
+            InputError: When the service was never deployed here.
+        """
+        self.history(service)
+        state = self._runtime.state() or {"gateway": None}
+        told = (state["gateway"] or {}).get("audit")
+        return verify_audit(self._runtime.paths.audit, told)
+
     def keys(self, service: str) -> tuple[KeyInfo, ...]:
         """The service's API keys, revoked ones too; not the operator's."""
         infos = list_keys(self._runtime.paths.keys, service)
@@ -215,7 +273,7 @@ class LocalTarget:
         self._ensure_operator_key(release.service)
         self._runtime.forget_failure(release)
         control, members = yield from self._runtime.change(
-            lambda m: m.with_member(release.service, release.number), plan.host, plan.port
+            lambda m: m.with_member(release.service, release.number), plan
         )
         left = plan.start_deadline_seconds - (time.monotonic() - began)
         yield from self._runtime.await_ready(control, release, max(left, 1.0))
@@ -225,8 +283,10 @@ class LocalTarget:
         """Ask the release itself, through the endpoint, for a fresh generation."""
         yield Progress("verify", "asking for a real generation through the endpoint", 0.0)
         directory = self._models.path(release.plan.model.source, release.plan.model.revision)
+        url, line = self._door(release.service).reach(self._home)
         Probe(
-            url=self.url(release.service),
+            url=url,
+            line=line,
             key=self.operator_key(release.service),
             service=release.service,
             release=release.number,
@@ -234,22 +294,26 @@ class LocalTarget:
             tokens=min(TOKENS, release.plan.limits.max_tokens),
         ).ask()
 
-    def shift(self, release: Release) -> Flow[None]:
-        """Give the release all new requests."""
-        control, members = yield from self._runtime.change(
-            lambda m: m.with_all_traffic(release.service, release.number),
-            release.plan.host,
-            release.plan.port,
-        )
+    def shift(
+        self, release: Release, share: int = 100, beside: Release | None = None
+    ) -> Flow[None]:
+        """Give the release all new requests, or `share` percent and the rest to another."""
+
+        def edit(members: Members) -> Members:
+            if beside is None:
+                return members.with_all_traffic(release.service, release.number)
+            return members.with_some_traffic(
+                release.service, release.number, share, beside.number
+            )
+
+        control, members = yield from self._runtime.change(edit, release.plan)
         yield from self._runtime.await_gateway(control, members.generation, "shift")
 
     def drain(self, release: Release, deadline: float) -> Flow[None]:
         """Wait until nothing is in flight there, at most until `deadline`."""
         if self._runtime.up():
             control, _ = yield from self._runtime.change(
-                lambda m: m.without_traffic(release.service, release.number),
-                release.plan.host,
-                release.plan.port,
+                lambda m: m.without_traffic(release.service, release.number), release.plan
             )
             yield from self._runtime.await_idle(control, release, max(0.0, deadline - time.time()))
 
@@ -261,6 +325,14 @@ class LocalTarget:
         """Nothing: what stands around a service here is the runtime, which is reconciled."""
         yield from ()
 
+    def halt(self) -> Flow[None]:
+        """End the runtime with all its processes; what belongs on it stays written down."""
+        yield from self._runtime.halt()
+
+    def forget_logs(self, service: str, keep: frozenset[int]) -> None:
+        """Remove the logs of every release of the service but these."""
+        logs.forget(self._home / "logs" / service, {f"r{number}" for number in keep})
+
     def retire(self, service: str, *, keep_logs: bool) -> Flow[None]:
         """Remove the service's keys and logs, and the runtime when nobody else uses it."""
         remove_service(self._runtime.paths.keys, service)
@@ -269,12 +341,32 @@ class LocalTarget:
             shutil.rmtree(self._home / "logs" / service, ignore_errors=True)
         yield from self._runtime.forget_all()
 
-    def create_key(self, service: str, name: str) -> tuple[KeyInfo, str]:
+    def create_key(
+        self,
+        service: str,
+        name: str,
+        *,
+        expires_at: float | None = None,
+        models: tuple[str, ...] = (),
+    ) -> tuple[KeyInfo, str]:
         """Make a key; the gateway knows it when this returns."""
         self.history(service)
-        if name == OPERATOR:
-            raise InputError(f"'{OPERATOR}' is the name of this machine's own key")
-        made, text = create_key(self._runtime.paths.keys, service, name)
+        _check_name(name)
+        made, text = create_key(
+            self._runtime.paths.keys, service, name, expires_at=expires_at, models=models
+        )
+        self._runtime.reload_keys()
+        return _info(made), text
+
+    def rotate_key(
+        self, service: str, name: str, *, overlap: float, expires_at: float | None = None
+    ) -> tuple[KeyInfo, str]:
+        """Make a key in place of those of its name; the gateway knows it when this returns."""
+        self.history(service)
+        _check_name(name)
+        made, text = rotate_key(
+            self._runtime.paths.keys, service, name, overlap=overlap, expires_at=expires_at
+        )
         self._runtime.reload_keys()
         return _info(made), text
 
@@ -284,6 +376,14 @@ class LocalTarget:
         revoked = revoke_key(self._runtime.paths.keys, service, name)
         self._runtime.reload_keys()
         return _info(revoked)
+
+    def certificate(self, names: tuple[str, ...], *, renew: bool) -> Issued:
+        """A certificate to develop with, for this machine and `names`; see `authority`.
+
+        Raises:
+            InputError: When a name cannot be one of a host.
+        """
+        return DevelopmentAuthority(self._home, time.time()).issue(names, renew=renew)
 
     def _ensure_operator_key(self, service: str) -> None:
         file = self._operator_file(service)
@@ -303,17 +403,42 @@ class LocalTarget:
         return KeyRing.version_of(self._runtime.paths.keys)
 
 
+def _checked_tls(target: Local) -> tuple[str, ...]:
+    """What is to be known of the certificate that the spec names.
+
+    Raises:
+        InputError: When the endpoint could not use it.
+    """
+    if target.tls is None:
+        return ()
+    return check_certificate(Path(target.tls.cert), Path(target.tls.key), time.time())
+
+
 def _gpus(layout: Layout) -> int:
     return layout.tensor * layout.replicas_high if layout.device == "gpu" else 0
 
 
+def _check_name(name: str) -> None:
+    if name == OPERATOR:
+        raise InputError(f"'{OPERATOR}' is the name of this machine's own key")
+
+
 def _info(key: Key) -> KeyInfo:
-    return KeyInfo(id=key.id, name=key.name, created_at=key.created_at, revoked_at=key.revoked_at)
+    return KeyInfo(
+        id=key.id,
+        name=key.name,
+        created_at=key.created_at,
+        revoked_at=key.revoked_at,
+        expires_at=key.ends_at,
+        models=key.models,
+    )
 
 
 def _release_status(release: Release, seen: Seen | None, state: dict[str, Any]) -> ReleaseStatus:
     name = application_name(release.service, release.number)
-    replicas = state["applications"].get(name, {"replicas": []})["replicas"]
+    application = state["applications"].get(name, {"replicas": []})
+    replicas = application["replicas"]
+    decision = application.get("scaling") or {}
     running = [replica for replica in replicas if replica["state"] == "RUNNING"]
     return ReleaseStatus(
         number=release.number,
@@ -325,4 +450,6 @@ def _release_status(release: Release, seen: Seen | None, state: dict[str, Any]) 
         memory_bytes=sum(replica["memory"] for replica in replicas),
         verified_at=release.verified_at,
         reason=release.reason,
+        wanted=decision.get("replicas"),
+        scaling=decision.get("reason", ""),
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 from llmops.errors import ModelError
 from llmops.events import Flow
-from serving.models import contents
+from serving.models import contents, licences
 from serving.models.contents import Description, Listing
 from serving.models.download import Interrupted, Remote, download
 from serving.models.manifest import Entry
@@ -69,6 +69,16 @@ class Bucket:
     @property
     def directory(self) -> Path:
         raise ModelError(f"{self.where} is not in place")
+
+    @property
+    def licence(self) -> str:
+        if licences.CARD not in self._objects:
+            return ""
+        with _explained(self.where):
+            found: bytes = self._system.cat_file(
+                f"{self._root}/{licences.CARD}", start=0, end=licences.MOST_CARD
+            )
+            return licences.of_card(found)
 
     # The prefix as a listing
 

@@ -57,6 +57,10 @@ class Gguf:
         return gguf.describe(self._path)
 
     @property
+    def licence(self) -> str:
+        return gguf.licence(self._path)
+
+    @property
     def listing(self) -> None:
         return None
 

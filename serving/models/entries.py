@@ -40,6 +40,8 @@ class Record:
     source: str
     revision: str
     directory: Path
+    licence: str = ""
+    """As it said when it was had; empty in records that are older than this field."""
 
 
 class Entry:
@@ -110,12 +112,13 @@ class Entry:
             except Timeout:
                 continue
 
-    def publish(self, directory: Path) -> None:
+    def publish(self, directory: Path, licence: str = "") -> None:
         """Let the part appear as the entry of a model in `directory`."""
         record = {
             "source": str(self._address),
             "revision": self._revision,
             "directory": str(directory),
+            "licence": licence,
         }
         manifest.write_text(self.part / RECORD, json.dumps(record, indent=1))
         if self.path.exists():
@@ -127,7 +130,9 @@ def read_record(entry: Path) -> Record | None:
     """The record in a directory; None when there is none that can be read."""
     try:
         document = json.loads((entry / RECORD).read_bytes())
-        return Record(document["source"], document["revision"], Path(document["directory"]))
+        source, revision = document["source"], document["revision"]
+        licence = str(document.get("licence", ""))
+        return Record(source, revision, Path(document["directory"]), licence)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

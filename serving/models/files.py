@@ -8,7 +8,7 @@ from pathlib import Path
 
 from llmops.errors import ModelError
 from llmops.events import Flow
-from serving.models import contents
+from serving.models import contents, licences
 from serving.models.contents import Description, Listing
 from serving.models.conversion import Gguf
 from serving.models.manifest import Entry
@@ -55,6 +55,14 @@ class Directory:
             found = (self._directory / name).stat()
             marks.append(f"{name} {found.st_size} {found.st_mtime_ns} {found.st_ino}")
         return hashlib.sha256("\n".join(marks).encode()).hexdigest()
+
+    @property
+    def licence(self) -> str:
+        try:
+            with (self._directory / licences.CARD).open("rb") as file:
+                return licences.of_card(file.read(licences.MOST_CARD))
+        except OSError:
+            return ""
 
     @property
     def listing(self) -> Listing:

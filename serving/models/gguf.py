@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from llmops.errors import ModelError
-from serving.models import gguf_header
+from serving.models import gguf_header, licences
 from serving.models.contents import Description
 from serving.models.gguf_header import Header
 from serving.models.headers import Weights
@@ -51,6 +51,15 @@ def describe(path: Path) -> Description:
     except (KeyError, IndexError, ValueError, OverflowError) as error:
         raise ModelError(f"{path} lacks what a {kind} model must have: {error}") from error
     return config, Weights({"BF16": count}, 2 * count), "tokenizer.chat_template" in header.values
+
+
+def licence(path: Path) -> str:
+    """What a GGUF file says of its licence; empty when it says nothing, or cannot be read."""
+    try:
+        said = gguf_header.read(path).values.get("general.license")
+    except (OSError, ValueError):
+        return ""
+    return licences.stated({"license": said})
 
 
 def _config(header: Header, kind: str) -> dict[str, Any]:

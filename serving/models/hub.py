@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from llmops.errors import ModelError
 from llmops.events import Flow
-from serving.models import contents
+from serving.models import contents, licences
 from serving.models.contents import Description, Listing
 from serving.models.download import Interrupted, Remote, download
 from serving.models.manifest import Entry
@@ -63,6 +63,11 @@ class Hub:
     @property
     def directory(self) -> Path:
         raise ModelError(f"{self.where} is not in place")
+
+    @property
+    def licence(self) -> str:
+        card = self._info.card_data if self._info else None
+        return licences.stated(vars(card)) if card else ""
 
     # The repository as a listing
 

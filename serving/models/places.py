@@ -37,6 +37,11 @@ class Place(Protocol):
         ...
 
     @property
+    def licence(self) -> str:
+        """Under what it says that it is given; empty when nothing tells."""
+        ...
+
+    @property
     def listing(self) -> Listing | None:
         """Its files by name, to be read in pieces where they lie; None when `fetch` makes them."""
         ...

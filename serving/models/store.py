@@ -85,6 +85,7 @@ class Models:
                 chat_template=template,
                 converted=place.converts,
                 tensors=() if _known(config) else weights.tensors,
+                licence=_licence(place, had),
             )
 
     def ensure(self, source: str, revision: str) -> Flow[Path]:
@@ -209,7 +210,7 @@ class Models:
             shutil.rmtree(entry.part, ignore_errors=True)
             raise
         manifest.write(entry.part / manifest.NAME, found)
-        entry.publish(entry.files)
+        entry.publish(entry.files, place.licence)
         return entry.files
 
     def _room_for(self, size: int) -> None:
@@ -224,6 +225,15 @@ class Models:
 
 def _known(config: Mapping[str, Any]) -> bool:
     return config.get("model_type") in known_architectures()
+
+
+def _licence(place: Place, had: entries.Record | None) -> str:
+    """What is said where it lies, else what was said when it was had; of a GGUF file the record at
+    once, since its revision is the digest of all that it says."""
+    recorded = had.licence if had and not place.in_place else ""
+    if place.converts and recorded:
+        return recorded
+    return place.licence or recorded
 
 
 def _digested(directory: Path) -> Flow[dict[str, manifest.Entry]]:

@@ -35,6 +35,22 @@ class Control:
         document: dict[str, Any] = self._call("GET", "/state", timeout=30.0).json()
         return document
 
+    def inside(self) -> dict[str, Any]:
+        """What an audit compares: `applications`, the config of each as Serve holds it, and
+        `replicas`, what one replica of each says of its engine, null where it does not answer.
+
+        Raises:
+            TargetError: When the host does not answer, or is of before there was this.
+        """
+        answer = self._call("GET", "/inside", timeout=30.0)
+        if answer.status_code != 200:
+            raise TargetError(
+                f"the runtime does not tell what it runs: {answer.status_code}",
+                hint="llmops upgrade restarts it with what is installed",
+            )
+        document: dict[str, Any] = answer.json()
+        return document
+
     def apply(self, config: dict[str, Any]) -> None:
         """Make `config` (see `serve_config.render`) what Serve should run; returns when accepted.
 

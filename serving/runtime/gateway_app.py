@@ -14,11 +14,10 @@ import json
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from grpc.aio import AioRpcError  # type: ignore[import-untyped]
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
@@ -28,25 +27,35 @@ from llmops.errors import LlmopsError
 from serving.gateway import (
     App,
     Audit,
+    Book,
     GatewayConfig,
     KeyRing,
+    Limiter,
+    LocalLimiter,
     Metrics,
     Ops,
     ReleaseRef,
+    Saved,
+    ServerTls,
     UpstreamBusy,
     UpstreamGone,
     UpstreamRequest,
     UpstreamResponse,
-    server_config,
+    gateway_server,
 )
 from serving.runtime import loopback
+from serving.runtime.limits import SharedLimiter
 from serving.runtime.paths import RuntimePaths
 from serving.runtime.versions import versions
+from serving.runtime.watching import Watch
 from serving.serve_config import GATEWAY, REPLICA, application_name
 
 if loopback.wanted():
     loopback.keep_serve_on_loopback()
 log = logging.getLogger("llmops.gateway")
+
+CERTIFICATE_EVERY = 2.0
+"""Seconds between looks at the certificate's files."""
 
 KEYS_EVERY = 2.0
 """Seconds between looks at keys that change by themselves."""
@@ -122,14 +131,6 @@ async def _body(pieces: Any) -> AsyncIterator[bytes]:
             pieces.cancel()
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without signal handlers: Serve ends this process."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named, or asyncio leaves Nagle's algorithm on: 44 ms for each small answer.
@@ -148,29 +149,39 @@ class Gateway:
         self._keys = Path(args.get("keys", paths.keys))
         self._upstream = ServeUpstream()
         self._metrics = Metrics()
+        limiter, kept = _limiter(paths, shared="keys" in args)
         self._app = App(
             GatewayConfig.empty(),
             KeyRing(self._keys, mounted="keys" in args),
             self._upstream,
             metrics=self._metrics,
             audit=Audit(paths.audit),
+            limiter=limiter,
         )
         # Bound here, so that a port that is taken fails the start and not a request.
         endpoint = _listen(args["host"], args["port"])
+        self._tls = ServerTls(*map(Path, args["tls"])) if "tls" in args else None
         ops = _listen(args["host"] if "keys" in args else "127.0.0.1", args["metrics_port"])
         self._tasks = [
-            asyncio.create_task(self._serve(self._app, endpoint)),
-            asyncio.create_task(self._serve(self._ops(), ops)),
+            asyncio.create_task(self._serve(self._app, endpoint, self._tls)),
+            asyncio.create_task(self._serve(self._ops(), ops, None)),
             asyncio.create_task(self._canary()),
+            asyncio.create_task(self._watch().run()),
+            asyncio.create_task(kept),
         ]
-        if "keys" in args:
-            self._tasks.append(asyncio.create_task(self._follow_keys()))
+        self._tasks.append(asyncio.create_task(self._follow_keys(mounted="keys" in args)))
+        if self._tls is not None:
+            self._tasks.append(asyncio.create_task(self._follow_certificate(self._tls)))
 
-    async def _serve(self, app: Any, listener: socket.socket) -> None:
-        await _Server(server_config(app)).serve(sockets=[listener])
+    async def _serve(self, app: Any, listener: socket.socket, tls: ServerTls | None) -> None:
+        server = gateway_server(app, tls=tls.context if tls else None)
+        await server.serve(sockets=[listener])
 
     def _ops(self) -> Ops:
         return Ops(self._app, self._metrics.app(), versions(), _replica_addresses)
+
+    def _watch(self) -> Watch:
+        return Watch(self._app, serve.get_replica_context().replica_id.unique_id)
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Called by Serve with a new routing table; takes effect at once."""
@@ -185,7 +196,7 @@ class Gateway:
 
     async def state(self) -> dict[str, Any]:
         """Generation acknowledged, requests in flight, last generations and rates by service."""
-        return self._app.state()
+        return self._app.state() | ({"tls": self._tls.state()} if self._tls else {})
 
     async def check_health(self) -> None:
         """A server task that has ended means that nobody listens: Serve then restarts this."""
@@ -193,14 +204,25 @@ class Gateway:
             if task.done():
                 raise RuntimeError("a server of the gateway has ended") from task.exception()
 
-    async def _follow_keys(self) -> None:
-        """Take over keys that change by themselves: the kubelet updates a mounted Secret."""
+    async def _follow_certificate(self, tls: ServerTls) -> None:
+        """Take over a certificate that was renewed; say so, and when it cannot be."""
+        while True:
+            await asyncio.sleep(CERTIFICATE_EVERY)
+            before = tls.state()["error"]
+            if tls.look():
+                log.warning("a renewed certificate is in use")
+            elif (error := tls.state()["error"]) and error != before:
+                log.warning("the certificate in use is kept: %s", error)
+
+    async def _follow_keys(self, *, mounted: bool) -> None:
+        """Take over keys that change by themselves: the kubelet updates a mounted Secret, and a
+        command that was killed has told nobody of the key that it wrote."""
         while True:
             await asyncio.sleep(KEYS_EVERY)
             # A damaged file keeps the keys that were good: the next look finds it mended.
             with contextlib.suppress(LlmopsError):
                 if (
-                    KeyRing.version_of(self._keys, mounted=True)
+                    KeyRing.version_of(self._keys, mounted=mounted)
                     != self._app.state()["keys_version"]
                 ):
                     self._app.reload_keys()
@@ -227,6 +249,16 @@ class Gateway:
             pass
         if answer.status == 200:
             self._app.note_generation(release.service, release.number, time.time())
+
+
+def _limiter(paths: RuntimePaths, *, shared: bool) -> tuple[Limiter, Coroutine[Any, Any, None]]:
+    """Who counts what keys use, and what keeps that; `shared` where there may be other gateways."""
+    if shared:
+        limiter = SharedLimiter()
+        return limiter, limiter.keep()
+    book, saved = Book(), Saved(paths.usage)
+    saved.read_into(book)
+    return LocalLimiter(book, time.time), saved.keep(book)
 
 
 async def _replica_addresses() -> dict[str, list[str]]:

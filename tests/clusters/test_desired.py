@@ -10,6 +10,7 @@ from clusters.desired import (
     with_active,
     with_all_traffic,
     with_release,
+    with_some_traffic,
     without,
     without_traffic,
 )
@@ -71,11 +72,12 @@ def test_a_new_release_gets_no_traffic() -> None:
     [
         lambda d: with_release(d, TWO),
         lambda d: with_all_traffic(d, 1),
+        lambda d: with_some_traffic(with_release(d, TWO), 2, 10, 1),
         lambda d: without_traffic(d, 1),
         lambda d: with_active(d, d.runtimes[0].id),
         lambda d: without(d, 2),
     ],
-    ids=["stage", "shift", "drain", "door", "remove"],
+    ids=["stage", "shift", "share", "drain", "door", "remove"],
 )
 def test_an_edit_made_twice_changes_nothing_the_second_time(edit: object) -> None:
     once = edit(serving())  # type: ignore[operator]
@@ -116,6 +118,21 @@ def test_a_release_whose_runtime_others_do_not_use_drains_by_closing() -> None:
 def test_a_runtime_goes_with_its_last_release() -> None:
     assert without(serving(), 1) == EMPTY
     assert [r.number for r in without(with_release(serving(), TWO), 1).runtimes[0].releases] == [2]
+
+
+def test_traffic_is_shared_by_releases_of_one_runtime() -> None:
+    shared = with_some_traffic(with_release(serving(), TWO), 2, 10, 1)
+    assert dict(shared.runtimes[0].shares) == {1: 90, 2: 10}
+    table = serve_config(shared.runtimes[0])["applications"][0]["deployments"][0]["user_config"]
+    assert table["services"]["chat"]["releases"] == [
+        {"release": 1, "share": 90}, {"release": 2, "share": 10},
+    ]  # fmt: skip
+    assert as_it_is(read_live("chat", *shown(shared)), HISTORY) == shared
+
+
+def test_traffic_is_not_shared_by_two_runtimes() -> None:
+    with pytest.raises(TargetError, match="are in two runtimes"):
+        with_some_traffic(with_release(serving(), BIGGER), 3, 10, 1)
 
 
 def test_traffic_is_not_moved_to_what_does_not_run() -> None:

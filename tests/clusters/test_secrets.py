@@ -99,6 +99,29 @@ def test_a_name_is_used_once_until_it_is_revoked(api: FakeApi, keys: SecretKeys)
     assert api.writes == 1
 
 
+def test_a_key_is_rotated_with_an_overlap_in_the_secret(
+    api: FakeApi, keys: SecretKeys, tmp_path: Path
+) -> None:
+    _, old = keys.create("chat", "team-a", expires_at=NOW + 5000.0, models=("chat", "other"))
+    info, new = keys.rotate("chat", "team-a", overlap=60.0)
+    assert (info.name, info.expires_at, info.models) == ("team-a", NOW + 5000.0, ("chat", "other"))
+    first, second = keys.list("chat")
+    assert (first.expires_at, second.id) == (NOW + 60.0, info.id)
+    file = tmp_path / "keys.json"
+    file.touch(mode=0o600)
+    file.write_text(entry(api, "chat-keys", "keys.json"))
+    at = [NOW]
+    ring = KeyRing(file, mounted=True, clock=lambda: at[0])
+    for later, opens in ((0.0, True), (59.0, True), (60.0, False)):
+        at[0] = NOW + later
+        assert (ring.find(old) is not None) is opens
+        assert ring.find(new) is not None
+    with pytest.raises(InputError, match="own key"):
+        keys.rotate("chat", "operator", overlap=1.0)
+    with pytest.raises(InputError, match="has no key 'team-b'"):
+        keys.rotate("chat", "team-b", overlap=1.0)
+
+
 def test_the_version_changes_with_every_change_even_when_the_secret_was_deleted(
     api: FakeApi,
 ) -> None:

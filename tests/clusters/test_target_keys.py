@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from clusters.secrets import SecretKeys
 from clusters.target import ClusterTarget
-from llmops.errors import TargetError
+from llmops.errors import InputError, TargetError
 from llmops.events import Flow
 from tests.clusters.fake_api import FakeApi
 
@@ -28,6 +29,33 @@ class Target(ClusterTarget):
             raise self.ends
         waits: Iterator[None] = iter(())
         yield from waits  # type: ignore[misc]
+
+
+def test_a_rotated_key_that_was_not_handed_out_is_revoked_and_the_old_one_opens_on() -> None:
+    target = Target(None)
+    old, _ = target.create_key("chat", "team-a")
+    target.ends = TargetError("a gateway is silent")
+    with pytest.raises(TargetError):
+        target.rotate_key("chat", "team-a", overlap=60.0)
+    target.ends = None
+    new, _ = target.rotate_key("chat", "team-a", overlap=60.0)
+    states = {key.id: key.state(time.time()) for key in target.keys("chat")}
+    assert (states[old.id], states[new.id]) == ("valid", "valid")
+    assert sorted(states.values()) == ["revoked", "valid", "valid"]
+    assert new.expires_at is None
+
+
+def test_audit_lines_are_in_the_pods_and_it_is_said_how_to_read_them() -> None:
+    target = Target(None)
+    target.namespace = "llm"
+    for ask in (
+        lambda: target.audit_lines("chat", follow=False),
+        lambda: target.verify_audit("chat"),
+    ):
+        with pytest.raises(InputError, match="gateways' pods") as caught:
+            ask()
+        assert "llmops/service=chat,llmops/role=gateway" in caught.value.hint
+        assert "exec POD -- cat /var/lib/llmops/logs/audit.jsonl" in caught.value.hint
 
 
 def test_a_key_is_handed_out_once_every_gateway_knows_it() -> None:

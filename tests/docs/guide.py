@@ -1,4 +1,4 @@
-"""The guide to Kubernetes as steps: what its reader types, what it ends with, and what it prints.
+"""A guide as steps: what its reader types, what it ends with, and what it prints.
 
 A comment above a fenced block says what it is. `file: NAME` is a file to write. `run` holds
 commands that end with 0, `run: 3` such that end with 3. `prints` is what the last command before it
@@ -12,11 +12,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.docs import pages
 from tests.docs.pages import ROOT, Block
 
 GUIDE = ROOT / "docs" / "kubernetes.md"
+POLICIES = ROOT / "docs" / "policies.md"
 LEFT_OUT = "…"
 
 _CHANGING = (
@@ -43,10 +45,10 @@ class Step:
     prints: tuple[str, ...] = ()
 
 
-def steps() -> list[Step]:
-    """Everything that the guide's reader does, in order."""
+def steps(page: Path = GUIDE) -> list[Step]:
+    """Everything that a guide's reader does, in order."""
     found: list[Step] = []
-    for block in pages.blocks(GUIDE):
+    for block in pages.blocks(page):
         if block.mark == "prints":
             last = found.pop()
             found.append(Step(last.block, last.command, last.code, prints=_lines(block)))

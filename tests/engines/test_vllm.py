@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY, Gauge
 
 from llmops.errors import InputError
 from llmops.planning import make_plan
 from llmops.releases import Release, State
 from serving.engines import EngineRun
-from serving.engines.vllm import command, environment
+from serving.engines.vllm import command, environment, figures
 from tests.planning.worlds import GPU, deployment, make_facts
 
 CPU_RUN = EngineRun(
@@ -46,6 +47,27 @@ def told(**args: Any) -> list[str]:
 
 def test_a_cpu_run_is_told_so() -> None:
     assert command(CPU_RUN, MODEL) == [*PLANNED, "--enforce-eager"]
+
+
+def test_an_engine_counts_where_replicas_follow_the_load() -> None:
+    assert "--disable-log-stats" not in command(replace(CPU_RUN, stats=True), MODEL)
+    assert replace(CPU_RUN, stats=True).document()["stats"] is True
+    assert "stats" not in CPU_RUN.document(), "what counts nothing is told what it always was"
+
+
+def test_what_an_engine_counts_is_read_from_its_metrics() -> None:
+    made = [
+        Gauge("vllm:num_requests_waiting", "Waiting", ["engine"]),
+        Gauge("vllm:kv_cache_usage_perc", "Use", ["engine"]),
+    ]
+    try:
+        assert figures() == {}
+        for gauge, value in zip(made, (7, 0.25), strict=True):
+            gauge.labels("0").set(value)
+        assert figures() == {"queued": 7, "kv_use": 0.25}
+    finally:
+        for gauge in made:
+            REGISTRY.unregister(gauge)
 
 
 def test_shards_on_a_cpu_are_processes_of_this_machine() -> None:

@@ -24,9 +24,12 @@ from serving.gateway import (
     OPERATOR,
     App,
     Audit,
+    Book,
     Defences,
     GatewayConfig,
+    Key,
     KeyRing,
+    LocalLimiter,
     Metrics,
     ReleaseRef,
     UpstreamRequest,
@@ -254,7 +257,7 @@ def _bytes(text: str | bytes) -> bytes:
 LIMITS = {"requests_per_minute": 600, "max_body": 65536, "max_tokens": 100, "max_choices": 4}
 
 
-def table(services: Iterable[str], limits: dict[str, int] | None = None) -> GatewayConfig:
+def table(services: Iterable[str], limits: dict[str, Any] | None = None) -> GatewayConfig:
     """A routing table: release 3 of each service serves, release 4 is staged beside it."""
     entry = {
         "releases": [{"release": 3, "share": 100}, {"release": 4, "share": 0}],
@@ -286,7 +289,7 @@ class Gate:
         *,
         defences: Defences | None = None,
         body_deadline: float = DEADLINE,
-        **limits: int,
+        **limits: Any,
     ) -> None:
         self.keys_file = home / "keys.json"
         _, self.key = create_key(self.keys_file, "tiny", "team-a")
@@ -299,6 +302,7 @@ class Gate:
         self.audit = Audit(self.audit_file)
         self.keyring = KeyRing(self.keys_file)
         self.clock = Clock()
+        self.book = Book()
         self.app = App(
             table(("tiny", "other"), limits),
             self.keyring,
@@ -308,6 +312,7 @@ class Gate:
             clock=self.clock,
             defences=defences,
             body_deadline=body_deadline,
+            limiter=LocalLimiter(self.book, self.clock),
         )
 
     async def ask(
@@ -332,6 +337,12 @@ class Gate:
         document = {"model": "tiny", **least, **(body or {})}
         chunks = options.pop("chunks", [json.dumps(document).encode()])
         return await self.ask("POST", path, key=key, chunks=chunks, **options)
+
+    def make_key(self, service: str, name: str) -> tuple[Key, str]:
+        """One more key, which the app knows at once."""
+        made = create_key(self.keys_file, service, name)
+        self.app.reload_keys()
+        return made
 
     def lines(self, *, unknown: bool = False) -> list[dict[str, Any]]:
         """The audit lines that were written."""

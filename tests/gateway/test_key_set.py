@@ -16,6 +16,9 @@ KEYS = st.builds(
     sha256=st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
     created_at=st.floats(0, 1e12),
     revoked_at=st.none() | st.floats(0, 1e12),
+    expires_at=st.none() | st.floats(0, 1e12),
+    retires_at=st.none() | st.floats(0, 1e12),
+    models=st.lists(st.text(max_size=9), max_size=2).map(tuple),
 )
 SETS = st.builds(
     KeySet,

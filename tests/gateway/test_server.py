@@ -7,16 +7,15 @@ import contextlib
 import json
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self
 
 import httpx
 import pytest
 import pytest_asyncio
-import uvicorn
 
-from serving.gateway import server_config
+from serving.gateway import gateway_server
 from serving.gateway.server import MAX_HEAD
 from tests.gateway.conftest import MakesGate
 from tests.gateway.fakes import DEADLINE, DONE, FakeUpstream, Forever, Gate, streamed, token
@@ -27,19 +26,11 @@ HEAD_DEADLINE = 0.3
 """Seconds; short, so that the test need not wait for the real one."""
 
 
-class Server(uvicorn.Server):
-    """uvicorn that leaves signals to pytest, as the gateway's leaves them to Serve."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @contextlib.asynccontextmanager
 async def serve(gate: Gate, *, head_deadline: float = HEAD_DEADLINE) -> AsyncIterator[int]:
     """Serve the gateway on a loopback port; yields the port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(server_config(gate.app, head_deadline=head_deadline))
+    server = gateway_server(gate.app, head_deadline=head_deadline)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield listener.getsockname()[1]

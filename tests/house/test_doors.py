@@ -71,6 +71,8 @@ def _around(path: Path) -> list[str]:
     for node in ast.walk(tree.parsed(path)):
         if not isinstance(node, ast.ImportFrom) or not node.module:
             continue
+        if node.module in tree.packages():
+            continue  # a package's own door, though it lies inside of another package
         package = max(
             (p for p in tree.packages() if node.module.startswith(f"{p}.")), key=len, default=None
         )

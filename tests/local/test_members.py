@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from llmops.errors import TargetError
 from serving.local.members import Members, read, write
 
-names = st.sampled_from(["chat", "search", "a-r1"])
+NAMES = ["chat", "search", "a-r1"]
+names = st.sampled_from(NAMES)
 numbers = st.integers(1, 4)
 members = st.builds(
     Members,
@@ -88,6 +89,9 @@ def test_a_release_that_does_not_run_is_given_no_traffic() -> None:
     members = Members({("chat", 1): 100}, 1)
     with pytest.raises(TargetError, match="release 2 of chat is not on the runtime"):
         members.with_all_traffic("chat", 2)
+    for one, other in ((1, 2), (2, 1)):
+        with pytest.raises(TargetError, match="release 2 of chat is not on the runtime"):
+            members.with_some_traffic("chat", one, 10, other)
     assert members.of("chat") == {1: 100}
 
 
@@ -98,6 +102,8 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.members = Members({})
         self.before = self.members
+        self.whole = True
+        """Whether no traffic was ever shared: then a service has all of it, or none."""
 
     def become(self, members: Members) -> None:
         self.before, self.members = self.members, members
@@ -115,6 +121,17 @@ class Life(RuleBasedStateMachine):
         self.become(self.members.with_all_traffic(service, number))
         assert self.members.of(service)[number] == 100
 
+    @precondition(lambda self: any(len(self.members.of(name)) > 1 for name in NAMES))
+    @rule(data=st.data(), share=st.integers(1, 50))
+    def share(self, data: st.DataObject, share: int) -> None:
+        several = [name for name in NAMES if len(self.members.of(name)) > 1]
+        service = data.draw(st.sampled_from(several))
+        one, other = data.draw(st.permutations(sorted(self.members.of(service))))[:2]
+        self.become(self.members.with_some_traffic(service, one, share, other))
+        held = {n: part for n, part in self.members.of(service).items() if part}
+        assert held == {one: share, other: 100 - share}
+        self.whole = False
+
     @rule(service=names, number=numbers)
     def drain(self, service: str, number: int) -> None:
         self.become(self.members.without_traffic(service, number))
@@ -128,7 +145,9 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def shares_are_all_or_nothing(self) -> None:
         for service in {name for name, _ in self.members.shares}:
-            assert sum(self.members.of(service).values()) in (0, 100)
+            assert sum(self.members.of(service).values()) <= 100
+            if self.whole:
+                assert sum(self.members.of(service).values()) in (0, 100)
 
     @invariant()
     def every_change_is_a_new_generation(self) -> None:
@@ -145,6 +164,7 @@ def test_a_step_touches_no_other_service() -> None:
     for changed in (
         start.with_member("chat", 3),
         start.with_all_traffic("chat", 2),
+        start.with_some_traffic("chat", 2, 10, 1),
         start.without_traffic("chat", 1),
         start.without("chat", 1),
     ):

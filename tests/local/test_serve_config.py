@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,9 @@ def test_a_failed_start_is_not_repeated_for_long() -> None:
 
 def test_replicas_are_a_number_or_a_range_with_its_aim() -> None:
     assert deployment_of("chat-r3")["num_replicas"] == 1
-    assert deployment_of("chat-r4")["autoscaling_config"] == {
-        "min_replicas": 1, "max_replicas": 4, "target_ongoing_requests": 8,
-    }  # fmt: skip
+    scaling = deployment_of("chat-r4")["autoscaling_config"]
+    assert (scaling["min_replicas"], scaling["max_replicas"]) == (1, 4)
+    assert scaling["target_ongoing_requests"] == 8
     assert "num_replicas" not in deployment_of("chat-r4")
 
 
@@ -111,6 +112,13 @@ def test_a_replica_on_gpus_has_them_for_itself() -> None:
     [_, app] = config["applications"]
     assert app["deployments"][0]["ray_actor_options"] == {"num_cpus": 0, "num_gpus": 1}
     assert deployment_of("chat-r3")["ray_actor_options"] == {"num_cpus": 0, "num_gpus": 0}
+
+
+def test_the_gateway_is_told_of_a_certificate_only_where_there_is_one() -> None:
+    tls = ("/etc/llm/server.pem", "/etc/llm/server-key.pem")
+    config = render([], routes([], {}, "k"), replace(SETTINGS, tls=tls), 1)
+    assert config["applications"][0]["args"]["tls"] == list(tls)
+    assert "tls" not in applications()[GATEWAY]["args"]
 
 
 def test_no_secret_and_no_key_hash_is_in_it() -> None:

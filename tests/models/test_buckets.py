@@ -89,6 +89,14 @@ def test_a_model_below_a_prefix_is_described_and_had(store: Any, models: Models)
     assert models.describe(f"{SOURCE}/", None).parameters == facts.parameters
 
 
+def test_a_card_beside_the_model_says_its_licence(store: Any, models: Models) -> None:
+    put(store, model_files())
+    assert models.describe(SOURCE, None).licence == ""
+    put(store, {"README.md": b"---\nlicense: MIT\n---\n"})
+    assert models.describe(SOURCE, None).licence == "mit"
+    assert contents_of(have(models, SOURCE)) == model_files()
+
+
 def test_a_pickle_is_never_fetched(store: Any, models: Models, tmp_path: Path) -> None:
     canary = Canary(tmp_path / "sang")
     put(store, model_files() | {"pytorch_model.bin": canary.pickled(), "x/config.py": b""})

@@ -10,6 +10,7 @@ import pytest
 
 from llmops.planning import Facts, make_plan
 from llmops.planning.identity import facts_digest, identity
+from llmops.planning.upkeep import FIELDS
 from llmops.spec.models import Deployment
 from llmops.units import Bytes, Duration, Replicas
 from tests.planning.worlds import deployment, live_release, make_facts
@@ -21,8 +22,9 @@ FULL = deployment(
     engine={"args": {"seed": 1}},
 )
 OTHER: dict[type, Any] = {
-    str: "other", int: 999, bool: True, Bytes: Bytes(2**33), Duration: Duration(61_000),
-    Replicas: Replicas(2, 5), dict: {"seed": 2}, tuple: ("another",), type(None): "other",
+    str: "other", int: 999, float: 97.5, bool: True, Bytes: Bytes(2**33),
+    Duration: Duration(61_000), Replicas: Replicas(2, 5), dict: {"seed": 2}, tuple: ("another",),
+    type(None): "other",
 }  # fmt: skip
 
 
@@ -51,8 +53,22 @@ def changed(path: tuple[str, ...]) -> Deployment:
     return made
 
 
+def of_upkeep(path: tuple[str, ...]) -> bool:
+    """Whether a field says how a service is looked after, and not what it is."""
+    return path[0] == "maintenance" and path[1] in FIELDS
+
+
 @pytest.mark.parametrize(
-    "path", [pytest.param(p, id=".".join(p)) for p in leaves(FULL.model_dump())]
+    "path", [pytest.param(p, id=".".join(p)) for p in leaves(FULL.model_dump()) if of_upkeep(p)]
+)
+def test_how_a_service_is_looked_after_makes_no_other_release(path: tuple[str, ...]) -> None:
+    facts = make_facts()
+    assert identity(changed(path), facts) == identity(FULL, facts)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, id=".".join(p)) for p in leaves(FULL.model_dump()) if not of_upkeep(p)],
 )
 def test_every_field_that_a_user_sets_makes_another_release(path: tuple[str, ...]) -> None:
     facts = make_facts()
@@ -85,12 +101,13 @@ def test_what_moves_by_itself_changes_no_facts(machine: dict[str, Any]) -> None:
         make_facts(machine={"memory": "33GiB"}),
         make_facts(machine={"port_owner": "nginx"}),
         make_facts(machine={"endpoint_port": 9000}),
+        make_facts(machine={"endpoint_tls": {"cert": "/a.pem", "key": "/k.pem"}}),
         make_facts(machine={"gpus": [{"memory": "80GiB"}]}),
         make_facts(live=[{"number": 2}]),
         make_facts(engine="vllm 0.32.0"),
         make_facts("gpt2"),
     ],
-    ids=["cores", "memory", "port", "endpoint", "gpus", "live", "engine", "model"],
+    ids=["cores", "memory", "port", "endpoint", "tls", "gpus", "live", "engine", "model"],
 )
 def test_what_a_plan_stands_on_changes_the_facts(facts: Facts) -> None:
     assert facts_digest(facts) != facts_digest(make_facts())

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from llmops.planning import Facts, Gpu, LiveRelease, MachineFacts, ModelFacts
+from llmops.planning import Facts, Gpu, LiveRelease, MachineFacts, ModelFacts, TlsFiles
 from llmops.spec.models import Deployment
 from llmops.units import Bytes
 
@@ -83,6 +83,8 @@ def machine_facts(**given: Any) -> MachineFacts:
         "port_owner": "",
         "endpoint_port": None,
     }
+    if tls := given.pop("endpoint_tls", None):
+        made["endpoint_tls"] = TlsFiles(**tls)
     return MachineFacts(**(made | given))
 
 

@@ -13,12 +13,15 @@ from llmops.planning import (
     Plan,
     PlannedMemory,
     PlannedModel,
+    Upkeep,
 )
+from llmops.planning.upkeep import planned_upkeep
 from llmops.releases import History, Observed, Phase, Release, Seen, State
 from llmops.spec.models import Deployment, Maintenance, Model, Security
 
 SERVICE = "chat"
 DRAIN = 100.0
+WATCH = 12.0
 
 
 def make_plan(
@@ -27,6 +30,7 @@ def make_plan(
     strategy: str = "rolling",
     keys: tuple[str, ...] = ("default",),
     facts_digest: str = "facts",
+    upkeep: Upkeep = Upkeep(canary_seconds=WATCH),  # noqa: B008 - a frozen value
 ) -> Plan:
     figure = Figure(1, "a test says so")
     return Plan(
@@ -46,17 +50,24 @@ def make_plan(
         strategy=strategy,
         drain_seconds=DRAIN,
         start_deadline_seconds=900.0,
+        upkeep=upkeep,
     )
 
 
 def make_deployment(
-    source: str, *, strategy: str = "rolling", keys: tuple[str, ...] = ("default",)
+    source: str,
+    *,
+    strategy: str = "rolling",
+    keys: tuple[str, ...] = ("default",),
+    **maintenance: object,
 ) -> Deployment:
     """A deployment whose `model.source` decides in the simulated target how it behaves."""
     return Deployment(
         name=SERVICE,
         model=Model(source=source),
-        maintenance=Maintenance.model_validate({"strategy": strategy}),
+        maintenance=Maintenance.model_validate(
+            {"strategy": strategy, "canary": {"watch": f"{WATCH:.0f}s"}, **maintenance}
+        ),
         security=Security(keys=keys),
     )
 
@@ -68,6 +79,7 @@ def plan_of(deployment: Deployment, facts: Facts) -> Plan:
         strategy=deployment.maintenance.strategy,
         keys=deployment.security.keys,
         facts_digest=facts.engine_version,
+        upkeep=planned_upkeep(deployment.maintenance),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
@@ -18,7 +18,9 @@ from typing import TypeVar
 from llmops.errors import BusyError, InputError, LlmopsError, ModelError, TargetError
 from llmops.events import Event, Flow, ObjectChange, Progress
 from llmops.planning import Facts, Plan
-from llmops.releases import Conflict, History, Phase, Release, Seen, State
+from llmops.policies import Shelf
+from llmops.releases import Conflict, Figures, History, Phase, Release, Seen, State
+from llmops.saved import Access
 from llmops.spec import Deployment
 from llmops.targets import KeyInfo, ServiceStatus
 from tests.releases.plans import SERVICE, make_facts
@@ -55,7 +57,8 @@ def _check_edit(before: History, after: History) -> None:
     for old in before.releases:
         new = after.find(old.number)
         if new is None:
-            raise BrokenPromise(f"the record of release {old.number} was lost")
+            _check_dropped(before, old)
+            continue
         if new.created_at != old.created_at or new.plan.identity != old.plan.identity:
             raise BrokenPromise(f"number {old.number} was given out twice")
         down = ORDER[new.state] > ORDER[old.state]
@@ -63,6 +66,13 @@ def _check_edit(before: History, after: History) -> None:
             raise BrokenPromise(f"release {old.number} went from {old.state} to {new.state}")
         if old.state is State.LIVE and new.state is State.FAILED:
             raise BrokenPromise(f"release {old.number} served, and is recorded as failed")
+
+
+def _check_dropped(before: History, old: Release) -> None:
+    """Refuse that a record goes that somebody still needs."""
+    needed = {before.next_number - 1, getattr(before.last_good_before, "number", None)}
+    if old.state in (State.LIVE, State.STAGING) or old.number in needed:
+        raise BrokenPromise(f"the record of release {old.number} was lost")
 
 
 class MemoryStore:
@@ -94,6 +104,44 @@ class MemoryStore:
         return (SERVICE,) if self.history.releases else ()
 
 
+class MemoryPolicies:
+    """A PolicyStore in memory."""
+
+    def __init__(self) -> None:
+        self.shelf = Shelf()
+        self.version = 0
+
+    def read(self) -> tuple[Shelf, str]:
+        return self.shelf, str(self.version) if self.version else ""
+
+    def write(self, shelf: Shelf, version: str) -> str:
+        if version != self.read()[1]:
+            raise Conflict
+        self.shelf = shelf
+        self.version += 1
+        return str(self.version)
+
+
+class MemoryVault:
+    """A Vault in memory: keys by service, as the documents that they are."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Access] = {}
+        self.shared: dict[str, str] = {}
+
+    def read(self, service: str) -> Access:
+        return self.held.get(service, Access())
+
+    def write(self, service: str, access: Access) -> None:
+        self.held.setdefault(service, access)
+
+    def read_shared(self) -> Mapping[str, str]:
+        return self.shared
+
+    def write_shared(self, files: Mapping[str, str], *, replace: bool) -> None:
+        self.shared = {**files, **self.shared}
+
+
 @dataclass
 class App:
     """A release on the simulated runtime."""
@@ -107,6 +155,8 @@ class SimulatedTarget:
     """Implements `llmops.targets.Operator`. Models whose name holds `bad` misbehave as it says."""
 
     store: MemoryStore = field(default_factory=MemoryStore)
+    policies: MemoryPolicies = field(default_factory=MemoryPolicies)
+    vault: MemoryVault = field(default_factory=MemoryVault)
     apps: dict[int, App] = field(default_factory=dict)
     shares: dict[int, int] = field(default_factory=dict)
     verified: set[int] = field(default_factory=set)
@@ -128,6 +178,7 @@ class SimulatedTarget:
     made_keys: dict[str, KeyInfo] = field(default_factory=dict)
     drains: list[tuple[int, float]] = field(default_factory=list)
     retired: list[bool] = field(default_factory=list)
+    kept_logs: frozenset[int] | None = None
     _before: tuple[Seen, ...] = ()
 
     # The course of time
@@ -175,6 +226,9 @@ class SimulatedTarget:
         for number, share in self.shares.items():
             if share and number not in self.verified:
                 raise BrokenPromise(f"release {number} was never verified, and holds {share} %")
+            release = self.store.read(SERVICE)[0].find(number)
+            if share == 100 and release and release.state in (State.STAGING, State.FAILED):
+                raise BrokenPromise(f"release {number} is {release.state}, and holds all traffic")
         if self.gap_allowed:
             self.answering = self.answering and self._answers()
         elif self.answering and not self._answers():
@@ -187,6 +241,9 @@ class SimulatedTarget:
         return bool(holders) and up == holders
 
     # Observer
+
+    def versions(self) -> dict[str, str]:
+        return {}
 
     def resolve(self, deployment: Deployment, *, offline: bool = False) -> Flow[Facts]:
         yield Progress("model", "looking up")
@@ -210,6 +267,23 @@ class SimulatedTarget:
             self.stale -= 1
             return self._before
         return self._look()
+
+    def apart(self, one: Plan, other: Plan) -> str:
+        return "its pods are others" if "other-pods" in other.model.source else ""
+
+    def watched(self, service: str) -> dict[int, Figures]:
+        """A hundred requests each; of a release whose model is `bad-canary`, every third fails."""
+        self.instant()
+        history = self.store.read(SERVICE)[0]
+        releases = {n: history.find(n) for n, share in self.shares.items() if share}
+        return {
+            number: Figures(100, 33 if release and "bad-canary" in release.plan.identity else 0)
+            for number, release in releases.items()
+        }
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.instant()
 
     def status(self, service: str) -> ServiceStatus:
         raise NotImplementedError
@@ -259,14 +333,18 @@ class SimulatedTarget:
             raise TargetError(f"release {release.number} did not prove itself")
         self.change(lambda: self.verified.add(release.number))
 
-    def shift(self, release: Release) -> Flow[None]:
+    def shift(
+        self, release: Release, share: int = 100, beside: Release | None = None
+    ) -> Flow[None]:
         yield Progress("shift", "moving")
-        app = self.apps.get(release.number)
-        if app is None or app.phase is not Phase.READY:
-            raise TargetError(f"release {release.number} cannot take the traffic")
+        others = {beside.number: 100 - share} if beside else {}
+        for number in (release.number, *others):
+            app = self.apps.get(number)
+            if app is None or app.phase is not Phase.READY:
+                raise TargetError(f"release {number} cannot take the traffic")
 
         def move() -> None:
-            self.shares = dict.fromkeys(self.apps, 0) | {release.number: 100}
+            self.shares = dict.fromkeys(self.apps, 0) | others | {release.number: share}
             self.answering = self._answers()
 
         self.change(move)
@@ -291,18 +369,34 @@ class SimulatedTarget:
 
         self.change(take)
 
+    def forget_logs(self, service: str, keep: frozenset[int]) -> None:
+        self.kept_logs = keep
+
     def retire(self, service: str, *, keep_logs: bool) -> Flow[None]:
         yield Progress("remove", "ending the runtime")
         self.retired.append(keep_logs)
         self.made_keys.clear()
         self.instant()
 
-    def create_key(self, service: str, name: str) -> tuple[KeyInfo, str]:
+    def create_key(
+        self,
+        service: str,
+        name: str,
+        *,
+        expires_at: float | None = None,
+        models: tuple[str, ...] = (),
+    ) -> tuple[KeyInfo, str]:
         if name in self.made_keys:
             raise InputError(f"there is a key {name}")
-        self.made_keys[name] = KeyInfo(name, name, self.now, None)
+        self.made_keys[name] = KeyInfo(name, name, self.now, None, expires_at, models)
         self.changes += 1
         return self.made_keys[name], f"text-of-{name}"
+
+    def rotate_key(
+        self, service: str, name: str, *, overlap: float, expires_at: float | None = None
+    ) -> tuple[KeyInfo, str]:
+        self.made_keys[name] = KeyInfo(name, f"{name}-again", self.now, None, expires_at)
+        return self.made_keys[name], f"new-text-of-{name}"
 
     def revoke_key(self, service: str, name: str) -> KeyInfo:
         self.made_keys[name] = replace(self.made_keys[name], revoked_at=self.now)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from llmops import workflow
+from llmops import reconciling, workflow
 from llmops.errors import LlmopsError
 from llmops.releases import (
     Desired,
@@ -44,7 +44,7 @@ from tests.releases.simulated import (
 )
 
 GOOD = ("a", "b", "c")
-BAD = ("bad-start", "bad-answer", "bad-download")
+BAD = ("bad-start", "bad-answer", "bad-download", "bad-canary")
 QUICK = settings(
     deadline=None,
     database=None,
@@ -52,7 +52,7 @@ QUICK = settings(
 )
 
 sources = st.sampled_from(GOOD + BAD)
-strategies = st.sampled_from(["rolling", "rolling", "recreate"])
+strategies = st.sampled_from(["rolling", "canary", "canary", "recreate"])
 fates = st.dictionaries(st.integers(1, 30), st.sampled_from(Fate), max_size=3)
 
 
@@ -68,6 +68,7 @@ def deploy(world: SimulatedTarget, source: str, strategy: str = "rolling") -> An
         make_deployment(source, strategy=strategy),
         planner=plan_of,
         clock=lambda: world.now,
+        sleep=world.sleep,
     )
 
 
@@ -151,6 +152,14 @@ def _update(world: SimulatedTarget) -> Any:
     return deploy(world, "c")
 
 
+def _canary(world: SimulatedTarget) -> Any:
+    return deploy(world, "c", "canary")
+
+
+def _canary_that_is_worse(world: SimulatedTarget) -> Any:
+    return deploy(world, "bad-canary", "canary")
+
+
 def _recreate(world: SimulatedTarget) -> Any:
     return deploy(world, "c", "recreate")
 
@@ -168,7 +177,13 @@ def _roll_back(world: SimulatedTarget) -> Any:
 
 
 @pytest.mark.parametrize("fate", [Fate.KILL, Fate.REBOOT, Fate.INTERRUPT, Fate.CRASH])
-@pytest.mark.parametrize("verb", [_update, _recreate, _fail, _fail_recreated, _roll_back, destroy])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        _update, _canary, _canary_that_is_worse, _recreate, _fail, _fail_recreated, _roll_back,
+        destroy,
+    ],
+)  # fmt: skip
 def test_every_instant_of_every_verb_may_be_struck(
     verb: Callable[[SimulatedTarget], Any], fate: Fate
 ) -> None:
@@ -303,7 +318,7 @@ def never_restarts(observed: Observed, desired: Desired, now: float) -> Step:
 def test_a_reconciler_with_a_piece_missing_is_found_out(
     mutant: Callable[[Observed, Desired, float], Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workflow, "next_step", mutant)
+    monkeypatch.setattr(reconciling, "next_step", mutant)
     assert_found_out()
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmops.planning import EngineSettings, Figure
+from llmops.planning import EngineSettings, Figure, Upkeep
 from llmops.releases import (
     History,
     Release,
@@ -81,6 +81,91 @@ def test_a_destroyed_service_has_no_release_left_to_serve() -> None:
     assert records.end(edited, 10.0) == edited
 
 
+def test_an_emergency_is_recorded_with_who_it_was() -> None:
+    why = records.Emergency("leaking", "ann@desk")
+    _, begun = records.begin(history(), make_plan("x"), 7.0, emergency=why)
+    assert (begun.emergency, begun.emergency_by) == ("leaking", "ann@desk")
+    edited = records.end(history(release(1, LIVE)), 9.0, why)
+    assert edited.releases[0].emergency == "leaking"
+
+
+def test_a_watch_is_recorded_of_what_is_on_its_way_only() -> None:
+    before = history(release(1, LIVE), release(2, STAGING))
+    watched = records.watch(before, 2, 5.0).find(2)
+    assert watched is not None
+    assert watched.watched_since == 5.0
+    assert watched.verified_at is None, "what is only watched is nothing to roll back to"
+    assert records.watch(before, 1, 5.0) == before
+
+
+def test_a_live_release_takes_over_how_it_is_looked_after() -> None:
+    upkeep = Upkeep(window="Sun 02:00-04:00 UTC", keep_releases=3)
+    edited = records.look_after(history(release(1, LIVE), release(2, STAGING)), upkeep)
+    assert [r.plan.upkeep == upkeep for r in edited.releases] == [True, False]
+    assert records.look_after(edited, upkeep) == edited
+
+
+def test_a_continued_release_is_looked_after_as_the_newer_file_says() -> None:
+    plan = replace(make_plan("p4"), upkeep=Upkeep(canary_share=20))
+    _, begun = records.begin(history(release(4, STAGING)), plan, 7.0)
+    assert begun.plan.upkeep.canary_share == 20
+
+
+def ended(number: int, *, good: bool = True) -> Release:
+    state = State.RETIRED if good else State.FAILED
+    return release(number, state, verified_at=float(number) if good else None)
+
+
+KEPT: dict[str, tuple[list[Release], int, list[int]]] = {
+    "the newest that have ended": (
+        [ended(1), ended(2), ended(3), release(4, LIVE, verified_at=4.0)], 2, [2, 3, 4],
+    ),
+    "what serves does not count": ([ended(1), release(2, LIVE)], 1, [1, 2]),
+    "what a rollback would repeat stays": (
+        [ended(1), ended(2, good=False), ended(3, good=False), release(4, LIVE)], 1, [1, 3, 4],
+    ),
+    "what is on its way stays": (
+        [ended(1), ended(2), release(3, LIVE), release(4, STAGING)], 1, [2, 3, 4],
+    ),
+    "a number is not given out twice": (
+        [ended(1), release(2, LIVE), ended(3, good=False), ended(4, good=False)], 1, [1, 2, 4],
+    ),
+    "fewer than are kept": ([ended(1), release(2, LIVE)], 9, [1, 2]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("listed", "keep", "kept"), KEPT.values(), ids=KEPT)
+def test_old_releases_are_forgotten(listed: list[Release], keep: int, kept: list[int]) -> None:
+    edited = records.retain(history(*listed), keep)
+    assert [r.number for r in edited.releases] == kept
+    assert records.retain(edited, keep) == edited
+
+
+@settings(deadline=None, database=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(State), st.booleans()), max_size=12), st.integers(1, 5)
+)
+def test_what_is_kept_is_enough_to_go_on(listed: list[tuple[State, bool]], keep: int) -> None:
+    before = history(*(
+        release(n, state, verified_at=1.0 if good else None)
+        for n, (state, good) in enumerate(listed, start=1)
+    ))  # fmt: skip
+    after = records.retain(before, keep)
+    assert after.next_number == before.next_number
+    assert (after.live, after.staging) == (before.live, before.staging)
+    assert after.last_good_before == before.last_good_before
+    assert len(after.releases) <= keep + 1 + sum(
+        state in (State.LIVE, State.STAGING) for state, _ in listed
+    )
+
+
+@pytest.mark.parametrize(
+    ("keep", "logs"), [(None, {1, 2, 3}), (0, {3}), (1, {2, 3}), (9, {1, 2, 3})]
+)
+def test_logs_are_kept_of_the_newest_that_have_ended(keep: int | None, logs: set[int]) -> None:
+    assert records.logged(history(ended(1), ended(2), release(3, LIVE)), keep) == logs
+
+
 times = st.floats(0, 1e11, allow_nan=False)
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -113,6 +198,9 @@ releases = st.builds(
     ended_at=st.none() | times,
     reason=st.text(),
     rollback_of=st.none() | st.integers(1, 10**6),
+    watched_since=st.none() | times,
+    emergency=st.text(),
+    emergency_by=st.text(),
 )
 
 
@@ -137,9 +225,11 @@ def test_a_field_of_a_later_version_is_ignored() -> None:
 
 def test_fields_that_an_earlier_version_did_not_write_have_their_defaults() -> None:
     document = json.loads(dumps(history(release(1, LIVE))))
-    for name in ("reason", "rollback_of", "ended_at", "verified_at"):
+    later = ("watched_since", "emergency", "emergency_by")
+    for name in ("reason", "rollback_of", "ended_at", "verified_at", *later):
         del document["releases"][0][name]
-    del document["releases"][0]["plan"]["notes"]
+    for name in ("notes", "tls"):
+        del document["releases"][0]["plan"][name]
     assert loads(json.dumps(document)) == history(release(1, LIVE))
 
 
@@ -161,7 +251,7 @@ def test_a_release_shown_to_others_has_stable_keys_and_no_plan_inside() -> None:
     document = release_document(release(3, LIVE, verified_at=4.0))
     assert set(document) == {
         "service", "number", "state", "created_at", "verified_at", "ended_at", "reason",
-        "rollback_of", "model", "identity",
+        "rollback_of", "watched_since", "emergency", "emergency_by", "model", "identity",
     }  # fmt: skip
     assert json.loads(json.dumps(document)) == document
     assert document["state"] == "live"

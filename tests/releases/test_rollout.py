@@ -19,6 +19,7 @@ from llmops.releases import (
     State,
     Step,
     Verify,
+    Watch,
     next_step,
 )
 from tests.releases.plans import DRAIN, observed, release, seen
@@ -147,6 +148,84 @@ RECREATE = {
     ),
 }
 
+WATCHED = release(2, STAGING, watched_since=NOW - 40)
+WATCHED_WORSE = release(2, FAILED, watched_since=NOW - 40, ended_at=NOW - 10, reason="slower")
+SHARED = (release(1, LIVE), seen(1, share=90))
+
+CANARY = {
+    "the first release of all has nothing to be watched beside": (
+        observed((NEW, seen(2))),
+        Verify(2),
+    ),
+    "a new one is started beside the old one": (observed(OLD, (NEW, None)), Stage(2)),
+    "a new one proves itself before it gets any traffic": (
+        observed(OLD, (NEW, seen(2))),
+        Verify(2, watched=True),
+    ),
+    "a proven one gets some of the traffic": (
+        observed(OLD, (WATCHED, seen(2))),
+        Shift(2, 10, 1),
+    ),
+    "another share is not the one that was wanted": (
+        observed((release(1, LIVE), seen(1, share=80)), (WATCHED, seen(2, share=20))),
+        Shift(2, 10, 1),
+    ),
+    "a share that some gateways have taken over is not there yet": (
+        observed(OLD, (WATCHED, seen(2, share=10))),
+        Shift(2, 10, 1),
+    ),
+    "then it is watched to the end of its time": (
+        observed(SHARED, (WATCHED, seen(2, share=10))),
+        Watch(2, 1, NOW - 40 + 60),
+    ),
+    "what a killed run began is watched from when it began": (
+        observed(
+            SHARED, (release(2, STAGING, watched_since=NOW - 400), seen(2, share=10))
+        ),
+        Watch(2, 1, NOW - 400 + 60),
+    ),
+    "a clock that was set back does not lengthen a watch": (
+        observed(
+            SHARED, (release(2, STAGING, watched_since=NOW + 400), seen(2, share=10))
+        ),
+        Watch(2, 1, NOW + 60),
+    ),
+    "leftovers go before it is watched": (
+        observed(SHARED, (WATCHED, seen(2, share=10)), (None, seen(9))),
+        Remove(9),
+    ),
+    "one that ended while it was watched gets no more": (
+        observed(SHARED, (WATCHED, seen(2, Phase.FAILED, share=10))),
+        Shift(1),
+    ),
+    "then it is started anew": (observed(OLD, (WATCHED, seen(2, Phase.FAILED))), Stage(2)),
+    "the old one is brought back first": (
+        observed((release(1, LIVE), seen(1, Phase.FAILED, share=90)), (WATCHED, seen(2, share=10))),
+        Stage(1),
+    ),
+    "one that was not worse gets all traffic": (
+        observed(
+            (release(1, RETIRED, ended_at=NOW), seen(1, share=90)),
+            (release(2, LIVE), seen(2, share=10)),
+        ),
+        Shift(2),
+    ),
+    "after that the old one drains": (
+        observed(busy(NOW - 10), NEW_LIVE),
+        Drain(1, NOW - 10 + DRAIN),
+    ),
+    "one that is worse gets no more": (
+        observed(SHARED, (WATCHED_WORSE, seen(2, share=10, in_flight=2))),
+        Shift(1),
+    ),
+    "it may finish what it has begun": (
+        observed(OLD, (WATCHED_WORSE, seen(2, in_flight=2))),
+        Drain(2, NOW - 10 + DRAIN),
+    ),
+    "then it goes": (observed(OLD, (WATCHED_WORSE, seen(2))), Remove(2)),
+    "and the old one serves": (observed(OLD, (WATCHED_WORSE, None)), Blocked("slower", 1)),
+}  # fmt: skip
+
 DESTROY = {
     "what is idle goes": (observed((release(1, RETIRED, ended_at=NOW), seen(1))), Remove(1)),
     "what is busy drains": (observed(busy(NOW, share=100)), Drain(1, NOW + DRAIN)),
@@ -173,6 +252,30 @@ def test_rolling(situation: Observed, expected: Step) -> None:
 @pytest.mark.parametrize(("situation", "expected"), RECREATE.values(), ids=RECREATE.keys())
 def test_recreate(situation: Observed, expected: Step) -> None:
     check(situation, Desired(2, "recreate", DRAIN), expected)
+
+
+@pytest.mark.parametrize(("situation", "expected"), CANARY.values(), ids=CANARY.keys())
+def test_canary(situation: Observed, expected: Step) -> None:
+    check(situation, Desired(2, "canary", DRAIN, share=10, watch_seconds=60), expected)
+
+
+def test_without_the_old_one_a_watched_release_proves_itself_once_more() -> None:
+    situation = observed((release(1, LIVE), None), (WATCHED, seen(2, share=10)))
+    lost = Desired(2, "canary", DRAIN, given_up=frozenset({1}))
+    check(situation, lost, Verify(2))
+
+
+def test_a_release_that_is_worse_goes_even_where_the_old_one_is_lost() -> None:
+    lost = Desired(2, "canary", DRAIN, given_up=frozenset({1}))
+    check(observed((release(1, LIVE), None), (WATCHED_WORSE, seen(2, share=10))), lost, Remove(2))
+    gone = observed((release(1, LIVE), None), (WATCHED_WORSE, None))
+    check(gone, lost, Blocked("slower", None))
+
+
+def test_a_watch_that_nobody_wants_any_more_gives_the_traffic_back() -> None:
+    situation = observed(SHARED, (WATCHED, seen(2, share=10)))
+    check(situation, Desired(2, "rolling", DRAIN), Shift(1))
+    check(situation, Desired(1, "canary", DRAIN), Shift(1))
 
 
 @pytest.mark.parametrize(("situation", "expected"), DESTROY.values(), ids=DESTROY.keys())

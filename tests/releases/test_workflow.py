@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmops import workflow
+from llmops import reconciling, workflow
 from llmops.errors import BusyError, InputError, RefusedError, TargetError
 from llmops.events import Event, KeyMade, Planned, Progress, StepBegun, StepEnded
 from llmops.releases import History, Phase, State
@@ -216,7 +216,7 @@ def test_traffic_that_cannot_be_moved_leaves_the_old_release_serving(
 ) -> None:
     run(deploy(world, "a"))
 
-    def no_shift(release: object) -> Any:
+    def no_shift(*_: object) -> Any:
         yield Progress("shift", "waiting")
         raise TargetError("the gateway did not acknowledge")
 
@@ -354,7 +354,7 @@ def test_no_key_is_made_for_a_release_that_failed(world: SimulatedTarget) -> Non
 def test_a_record_that_others_keep_writing_is_given_up_with_a_word(
     world: SimulatedTarget,
 ) -> None:
-    world.store.conflicts = workflow.WRITES - 1
+    world.store.conflicts = reconciling.WRITES - 1
     run(deploy(world, "a"))
     world.store.conflicts = 10**6
     with pytest.raises(TargetError, match="written by somebody else"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -48,6 +50,30 @@ def _section(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, An
     return st.fixed_dictionaries({}, optional=fields)
 
 
+_following = st.fixed_dictionaries(
+    {"replicas": st.integers(3, 1000).map(lambda high: f"1..{high}")},
+    optional={
+        "objective": _section(
+            ttft=st.integers(1, 3_600_000).map(lambda time: f"{time}ms"),
+            percent=st.floats(50, 100),
+            queue=st.integers(0, 100_000),
+        ),
+        "target_tokens_per_second": st.integers(1, 1_000_000),
+        "warm": st.integers(0, 2),
+        "schedule": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "window": st.sampled_from(["daily 22:00-06:00", "Sat,Sun 00:00-24:00 UTC"]),
+                    "replicas": st.sampled_from(["1", "2", "1..3"]),
+                }
+            ),
+            max_size=2,
+        ),
+        "settle": times,
+    },
+)
+"""Scaling of a number of replicas that follows the load."""
+
 _LABELS = st.from_regex(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,8}[A-Za-z0-9])?", fullmatch=True)
 _DIGESTS = st.integers(0, 16**64 - 1).map(lambda number: f"sha256:{number:064x}")
 images = st.builds(
@@ -88,6 +114,8 @@ clusters = st.fixed_dictionaries(
 )
 
 
+prices = st.floats(0, 100_000, allow_nan=False) | st.integers(0, 1000)
+
 _of_this_machine: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "name": names,
@@ -115,15 +143,33 @@ _of_this_machine: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
             port=st.integers(1024, 65535),
             allow_plaintext=st.booleans(),
         ),
-        "scaling": _section(replicas=replicas, target_in_flight=st.integers(1, 10_000)),
+        "scaling": _section(replicas=replicas, target_in_flight=st.integers(1, 10_000))
+        | _following,
         "security": _section(
             keys=st.lists(names, unique=True, max_size=4),
             requests_per_minute=st.integers(1, 1_000_000),
             max_tokens=st.integers(1, 1_048_576),
             max_choices=st.integers(1, 128),
+            tokens_per_minute=st.integers(1_048_576, 1_000_000_000),
+            concurrent_requests=st.integers(1, 100_000),
+            tokens_per_day=st.integers(1_048_576, 1_000_000_000_000),
+            prices=st.fixed_dictionaries({"input_usd": prices, "output_usd": prices}),
+            per_key=st.dictionaries(
+                names, _section(requests_per_minute=st.integers(1, 1000)), max_size=3
+            ),
         ),
         "maintenance": _section(
-            strategy=st.sampled_from(["rolling", "recreate"]), drain=times, start_deadline=times
+            strategy=st.sampled_from(["rolling", "canary", "recreate"]),
+            canary=_section(
+                share=st.integers(1, 50),
+                watch=st.integers(10, 86_400).map(lambda time: f"{time}s"),
+                least_requests=st.integers(1, 100_000),
+            ),
+            drain=times,
+            start_deadline=times,
+            window=st.sampled_from(["Sun 02:00-04:00 Europe/Berlin", "daily 22:00-06:00 UTC"]),
+            keep_releases=st.integers(1, 1000) | st.just("all"),
+            keep_logs=st.integers(0, 1000) | st.just("all"),
         ),
     },
 )
@@ -140,7 +186,17 @@ def _make(document: dict[str, Any]) -> Deployment:
     return Deployment.model_validate(document)
 
 
+def _written(made: Deployment, trail: Sequence[str | int]) -> bool:
+    """Whether a field was given, as the reader knows it of a file."""
+    section: Any = made
+    for step in trail:
+        if step not in section.model_fields_set:
+            return False
+        section = getattr(section, str(step))
+    return True
+
+
 deployments: st.SearchStrategy[Deployment] = documents.map(_make).filter(
-    lambda made: not any(find_contradictions(made, lambda _: True))
+    lambda made: not any(find_contradictions(made, partial(_written, made)))
 )
 """Deployments that mean something."""

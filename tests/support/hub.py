@@ -26,6 +26,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 
 BLOCK = 4096
 """Bytes that are sent at a time."""
@@ -260,6 +261,8 @@ class _Handler(BaseHTTPRequestHandler):
         siblings = [_sibling(n, c) for n, c in repository.commits[commit].items()]
         gated = "manual" if repository.gated_for else False
         document = {"id": name, "sha": commit, "gated": gated, "siblings": siblings}
+        if card := repository.commits[commit].get("README.md"):
+            document["cardData"] = yaml.safe_load(card.split(b"---")[1])
         self._send(200, json.dumps(document).encode(), {"Content-Type": "application/json"})
 
     def _resolve(self, path: str) -> None:

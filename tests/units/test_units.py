@@ -54,7 +54,7 @@ def test_a_printed_time_reads_back(time: Duration) -> None:
 
 
 @settings(deadline=None)
-@given(st.integers(1, Replicas.LIMIT), st.integers(1, Replicas.LIMIT))
+@given(st.integers(0, Replicas.LIMIT), st.integers(1, Replicas.LIMIT))
 def test_a_printed_range_reads_back(one: int, other: int) -> None:
     replicas = Replicas(min(one, other), max(one, other))
     assert Replicas.parse(str(replicas)) == replicas
@@ -111,7 +111,9 @@ def test_a_time_that_is_none_is_refused_with_what_was_expected(text: str, says: 
     assert says in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["0", "4..1", "1..", "..4", "1...4", "a", "", "-1", "1001", "1.5"])
+@pytest.mark.parametrize(
+    "text", ["0", "0..0", "4..1", "1..", "..4", "1...4", "a", "", "-1", "1001", "1.5"]
+)
 def test_a_range_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         Replicas.parse(text)

@@ -14,7 +14,7 @@ import base64
 import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from serving.gateway import (
     Metrics,
     Ops,
     Upstream,
-    server_config,
+    gateway_server,
 )
 from tests.kubernetes.standin.serve import Replica
 
@@ -119,7 +119,7 @@ class Door:
             listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("0.0.0.0", port))
-            server = _Server(server_config(_Port(self._find, part)))
+            server = gateway_server(_Port(self._find, part))
             self._servers.append(server)
             self._tasks.append(asyncio.create_task(server.serve(sockets=[listener])))
 
@@ -140,14 +140,6 @@ class _Port:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         gate = self.find(scope["server"][0])
         await getattr(gate, self.part, _nobody)(scope, receive, send)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without signal handlers: pytest has its own."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def _nobody(scope: Any, receive: Any, send: Any) -> None:

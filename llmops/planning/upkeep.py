@@ -1,0 +1,51 @@
+"""How a service is looked after, as a plan carries it: when, how carefully, and what is kept.
+
+Nothing of it is part of what runs. So it is left out of a release's identity, and a live release
+takes it over from a newer file without a new release.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmops.spec import Maintenance
+
+FIELDS = frozenset({"window", "canary", "keep_releases", "keep_logs"})
+"""What `maintenance` says of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """When a service may be changed, how a new release is tried, and what stays of old ones."""
+
+    window: str = ""
+    """When it may be changed, as `llmops.windows.Window` prints it; empty: at any time."""
+    keep_releases: int | None = None
+    """How many ended releases stay in the history; None: all."""
+    keep_logs: int | None = None
+    """Of how many ended releases the logs stay; None: of all."""
+    canary_share: int = 10
+    """Percent of new requests that a release gets while it is watched."""
+    canary_seconds: float = 300.0
+    """How long it is watched."""
+    canary_failures: int = 2
+    """Percent of requests that may fail beyond those of the last good one."""
+    canary_slower: int = 50
+    """Percent by which the time to first token may be above that of the last good one."""
+    canary_requests: int = 20
+    """Requests that both must have answered to be compared."""
+
+
+def planned_upkeep(maintenance: Maintenance) -> Upkeep:
+    """What a deployment says of it."""
+    canary, logs, kept = maintenance.canary, maintenance.keep_logs, maintenance.keep_releases
+    return Upkeep(
+        window=str(maintenance.window or ""),
+        keep_releases=None if kept == "all" else kept,
+        keep_logs=None if logs == "all" else logs,
+        canary_share=canary.share,
+        canary_seconds=canary.watch.seconds,
+        canary_failures=canary.more_failures,
+        canary_slower=canary.slower,
+        canary_requests=canary.least_requests,
+    )

@@ -1,0 +1,56 @@
+"""A board in Ray's own store: gateways post what is asked for, the autoscaler what it decides.
+
+Serve's controller asks the autoscaler ten times a second, in the loop that keeps all applications
+alive; so nothing there may wait for another actor. A look into this store takes a millisecond. What
+is posted is small, holds no text of a client, and is worth nothing after some seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ray.experimental import internal_kv
+
+NAMESPACE = b"llmops"
+FRESH = 5.0
+"""Seconds after which a gateway's figures say nothing any more."""
+
+
+def post_load(application: str, gateway: str, figures: dict[str, Any]) -> None:
+    """Post what a gateway knows of the load of a release's application; `at` in Unix seconds."""
+    _put(f"load/{application}/{gateway}", figures)
+
+
+def loads(application: str, now: float) -> dict[str, dict[str, Any]]:
+    """Fresh figures by gateway."""
+    prefix = f"load/{application}/"
+    found = {}
+    for key in internal_kv._internal_kv_list(prefix, namespace=NAMESPACE):  # noqa: SLF001 - Ray's only way
+        figures = _get(key)
+        if figures is not None and abs(now - figures["at"]) <= FRESH:
+            found[key.decode().removeprefix(prefix)] = figures
+    return found
+
+
+def post_decision(application: str, decision: dict[str, Any]) -> None:
+    """Post how many replicas there are to be, and why."""
+    _put(f"decision/{application}", decision)
+
+
+def decision(application: str) -> dict[str, Any] | None:
+    """The last decision on a release's application; None when there was none."""
+    return _get(f"decision/{application}".encode())
+
+
+def _put(key: str, document: dict[str, Any]) -> None:
+    value = json.dumps(document).encode()
+    internal_kv._internal_kv_put(key, value, overwrite=True, namespace=NAMESPACE)  # noqa: SLF001
+
+
+def _get(key: bytes) -> dict[str, Any] | None:
+    value = internal_kv._internal_kv_get(key, namespace=NAMESPACE)  # noqa: SLF001
+    if not value:
+        return None
+    document: dict[str, Any] = json.loads(value)
+    return document

@@ -1,0 +1,174 @@
+"""Replicas that follow the load, on the real runtime: 1, 2, 1, none, and 1 again, nothing lost.
+
+A stage of its own: the service goes to sleep, and tests that share one would wake it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.stage import Stage, free_port, until
+
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(900)]
+
+NAME = "scales"
+SCALING = (
+    "{replicas: 0..2, target_in_flight: 2, settle: 5s, idle: 30s, hold: {requests: 4, wait: 2min}}"
+)
+START = 300.0
+"""Seconds that a replica may take to start on two busy cores."""
+
+
+@dataclass
+class Answer:
+    """One streamed answer, as its client saw it."""
+
+    status: int
+    text: str
+    headers: httpx.Headers
+
+    @property
+    def whole(self) -> bool:
+        return self.status == 200 and self.text.rstrip().endswith("data: [DONE]")
+
+    @property
+    def comments(self) -> list[str]:
+        return [line for line in self.text.splitlines() if line.startswith(":")]
+
+
+@dataclass
+class Scales:
+    """The deployed service, and a client of it."""
+
+    stage: Stage
+    key: str
+    spec: Path
+    timeline: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self._state = self.stage.status(NAME)["metrics_url"] + "state"
+
+    def service(self) -> Any:
+        """What the gateway tells of the service, on the port of its metrics."""
+        told = httpx.get(self._state, timeout=60).json()["services"][NAME]
+        counts = next(iter(told["replicas"].values()))
+        text = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "none"
+        if not self.timeline or not self.timeline[-1].endswith(f"  {text}"):
+            self.timeline.append(f"{time.monotonic() - self.began:6.1f} s  {text}")
+        return told | {"counts": counts}
+
+    def has(self, replicas: int) -> bool:
+        counts = self.service()["counts"]
+        return bool(counts["running"] == replicas and not counts["starting"])
+
+    def why(self) -> str:
+        """Why there are as many replicas as there are."""
+        [release] = self.stage.status(NAME)["releases"]
+        return f"{release['wanted']}: {release['scaling']}"
+
+    def ask(self, tokens: int = 300, **fields: Any) -> Answer:
+        body = {"model": NAME, "prompt": "one two", "max_tokens": tokens, "ignore_eos": True,
+                "stream": True}  # fmt: skip
+        answer = httpx.post(
+            f"{self.stage.url}/v1/completions",
+            json=body | fields,
+            headers={"authorization": f"Bearer {self.key}"},
+            timeout=START,
+        )
+        return Answer(answer.status_code, answer.text, answer.headers)
+
+
+class Load:
+    """Clients that ask again as soon as they are answered, until told to stop."""
+
+    def __init__(self, scales: Scales, clients: int) -> None:
+        self.answers: list[Answer] = []
+        self._scales = scales
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(clients)
+        self._running = [self._pool.submit(self._loop) for _ in range(clients)]
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            self.answers.append(self._scales.ask())
+
+    def stop(self) -> list[Answer]:
+        self._stop.set()
+        for one in self._running:
+            one.result(timeout=START)
+        self._pool.shutdown()
+        return self.answers
+
+
+@pytest.fixture(scope="module")
+def scales(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Scales]:
+    home = tmp_path_factory.mktemp("scales-home")
+    home.chmod(0o700)
+    stage = Stage(home, tmp_path_factory.mktemp("scales-specs"), free_port())
+    try:
+        spec = stage.spec(NAME, f"file://{model}", scaling=SCALING)
+        done = stage.deploy(spec)
+        assert done.code == 0, done.text
+        made = Scales(stage, stage.key(NAME, "tests"), spec)
+        yield made
+        print("\n".join(made.timeline))
+    finally:
+        stage.end()
+
+
+def test_a_new_release_has_a_replica_though_none_may_be_left_later(scales: Scales) -> None:
+    assert scales.has(1)
+    assert httpx.get(f"{scales.stage.url}/health").status_code == 200
+
+
+def test_load_adds_a_replica_and_less_load_takes_it_with_every_stream_whole(
+    scales: Scales,
+) -> None:
+    high = Load(scales, clients=6)
+    until(lambda: scales.has(2), START)
+    answers = high.stop()
+    assert answers
+    assert all(answer.whole for answer in answers), "a request was lost on the way up"
+    low = Load(scales, clients=2)  # one replica takes two, and each of the two replicas has one
+    until(lambda: scales.has(1), START)
+    answers = low.stop()
+    assert answers
+    assert all(answer.whole for answer in answers), "a stream was cut on the way down"
+
+
+def test_an_idle_service_sleeps_and_is_well(scales: Scales) -> None:
+    until(lambda: scales.has(0), 120)
+    assert scales.why() == "0: no request for 30 s"
+    status = scales.stage.status(NAME)
+    assert status["healthy"]
+    assert [release["phase"] for release in status["releases"]] == ["ready"]
+    assert "asleep" in scales.stage.run("status", NAME).out
+    assert httpx.get(f"{scales.stage.url}/health").status_code == 200
+    again = scales.stage.deploy(scales.spec)
+    assert again.code == 0, again.text
+    assert scales.has(0), "looking at it, or deploying what runs, must not wake it"
+
+
+def test_who_asks_a_sleeping_service_waits_and_sees_why(scales: Scales) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        held: list[Future[Answer]] = [pool.submit(scales.ask, 20) for _ in range(4)]
+        until(lambda: scales.service()["held"] == 4, 15)
+        fifth = scales.ask(20)
+        assert fifth.status == 503, "four may wait"
+        assert fifth.headers["retry-after"] == "15"
+        answers = [one.result(timeout=START) for one in held]
+    assert all(answer.whole for answer in answers), [a.text[-200:] for a in answers]
+    for answer in answers:
+        assert answer.comments, "a stream shows that it waits"
+        assert answer.comments[0].startswith(": waiting for a replica, ")
+    assert scales.service()["counts"]["running"] >= 1

@@ -1,0 +1,1 @@
+"""Upgrades: what is compared, what is told, and what is done."""
