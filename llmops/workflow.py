@@ -199,9 +199,7 @@ def deploy(
 
     while True:
         with operator.lock(deployment.name, "deployed"):
-            planned = yield from _agreed(
-                operator, deployment, admitted, unattended, planner, clock
-            )
+            planned = yield from _agreed(operator, deployment, admitted, unattended, planner, clock)
             shut = closed(planned, clock())
             if shut is None or gate.emergency is not None:
                 emergency = gate.emergency if shut else None

@@ -102,9 +102,7 @@ def watch(history: History, number: int, since: float | None) -> History:
     return history.with_release(replace(release, watched_since=since))
 
 
-def look_after(
-    history: History, upkeep: Upkeep, asked: Mapping[str, Any] | None = None
-) -> History:
+def look_after(history: History, upkeep: Upkeep, asked: Mapping[str, Any] | None = None) -> History:
     """Have the live release be looked after as a newer file of the same release says, which is then
     what was asked for."""
     live = history.live

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
-from llmops.errors import InputError
+from llmops.errors import InputError, LlmopsError, TargetError
 from llmops.targets import KeyInfo
 
 PREFIX = "audit-"
@@ -58,8 +58,17 @@ class TemporaryKeys:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        failed: LlmopsError | None = None
         for name in list(self._made):
-            self._revoke(name)
+            try:
+                self._revoke(name)
+            except LlmopsError as problem:  # the others are revoked all the same
+                failed = problem
+        if failed is not None:
+            raise TargetError(
+                f"keys of this audit may still open {self._service}: {failed.message}",
+                hint="; ".join(f"llmops keys revoke {self._service} {n}" for n in self._made),
+            ) from failed
 
     def make(self, *, expires_at: float | None = None) -> AuditKey:
         """One more key."""

@@ -161,7 +161,7 @@ class App:
         if scope["type"] != "http":
             return
         exchange = Exchange(scope, receive, send, f"req-{secrets.token_hex(12)}", self._clock())
-        exchange.closing = self._leaving or self._config.closing
+        exchange.closing = self._leaving or self._config.closing or exchange.ambiguous
         try:
             await self._answer(exchange)
         except Refusal as refusal:

@@ -118,7 +118,8 @@ class Exchange:
             Refusal: 400, 413 or 408, as soon as it is known.
         """
         too_large = Refusal(413, "body_too_large", f"the body may have at most {limit} bytes")
-        self._check_framing()
+        if self.ambiguous:
+            raise Refusal(400, "ambiguous_length", "the body's length must be stated once")
         declared = (self.header(b"content-length") or [b"0"])[0]
         if len(declared) > len(str(limit)) or int(declared) > limit:
             raise too_large
@@ -144,17 +145,14 @@ class Exchange:
                 headers=(("connection", "close"),),
             ) from error
 
-    def _check_framing(self) -> None:
-        """A length that two servers in a row could read in two ways is read by none."""
+    @property
+    def ambiguous(self) -> bool:
+        """Whether two servers in a row could read the body's length in two ways. Whatever such a
+        request is answered, its connection ends: what follows may be a part of it (RFC 9112, 6.1).
+        """
         lengths = self.header(b"content-length")
         chunked = self.header(b"transfer-encoding")
-        if len(set(lengths)) > 1 or (lengths and (chunked or not lengths[0].isdigit())):
-            raise Refusal(
-                400,
-                "ambiguous_length",
-                "the body's length must be stated once",
-                headers=(("connection", "close"),),
-            )
+        return len(set(lengths)) > 1 or bool(lengths and (chunked or not lengths[0].isdigit()))
 
     # The answer
 

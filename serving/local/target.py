@@ -302,9 +302,7 @@ class LocalTarget:
         def edit(members: Members) -> Members:
             if beside is None:
                 return members.with_all_traffic(release.service, release.number)
-            return members.with_some_traffic(
-                release.service, release.number, share, beside.number
-            )
+            return members.with_some_traffic(release.service, release.number, share, beside.number)
 
         control, members = yield from self._runtime.change(edit, release.plan)
         yield from self._runtime.await_gateway(control, members.generation, "shift")

@@ -12,10 +12,20 @@ import pytest
 import serving.auditing
 from llmops.errors import InputError, TargetError
 from llmops.policies import IDS, Finding, Severity
-from serving.auditing import MEANINGS, Address, Caller, Check, chosen, perform
+from serving.auditing import (
+    MEANINGS,
+    Address,
+    Caller,
+    Check,
+    TemporaryKeys,
+    chosen,
+    perform,
+)
 from serving.auditing.wire import Answer
 from serving.client import Line
-from tests.auditing.stage import ran
+from serving.gateway import Key
+from tests.auditing.conftest import MakesStage
+from tests.auditing.stage import GateKeys, ran
 
 ROOT = Path(__file__).parents[2]
 WRONG = Finding("audit.files", Severity.BLOCK, "", "open", "mode 0644", "close it")
@@ -134,3 +144,43 @@ def test_an_address_is_read_from_a_url(url: str, host: str, port: int, prefix: s
 def test_what_is_no_url_of_an_endpoint_is_refused(url: str) -> None:
     with pytest.raises(InputError):
         Address.of(url)
+
+
+# Keys
+
+
+class Stuck(GateKeys):
+    """Cannot revoke its first key."""
+
+    def revoke_key(self, service: str, name: str) -> Key:
+        if name.endswith("-1"):
+            raise TargetError("the runtime does not answer")
+        return super().revoke_key(service, name)
+
+
+def test_a_key_that_cannot_be_revoked_is_named_and_the_others_are_revoked(
+    make_stage: MakesStage,
+) -> None:
+    gate = make_stage().gate
+    with (
+        pytest.raises(TargetError, match="may still open tiny") as failed,
+        TemporaryKeys(Stuck(gate), "tiny") as keys,
+    ):
+        first, second = keys.make(), keys.make()
+    assert failed.value.hint == f"llmops keys revoke tiny {first.name}"
+    assert gate.keyring.find(first.text) is not None
+    assert gate.keyring.find(second.text) is None
+
+
+def test_keys_are_revoked_when_an_audit_is_broken_off(make_stage: MakesStage) -> None:
+    gate = make_stage().gate
+    texts: list[str] = []
+
+    def broken_off() -> None:
+        with TemporaryKeys(GateKeys(gate), "tiny") as keys:
+            texts.append(keys.make().text)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert gate.keyring.find(texts[0]) is None

@@ -3,10 +3,12 @@ clean."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.auditing.conftest import MakesStage
-from tests.auditing.stage import ids, one
+from tests.auditing.stage import ids, local, one, served
 
 
 def test_a_gateway_with_all_defences_is_clean(make_stage: MakesStage) -> None:
@@ -41,3 +43,14 @@ def test_a_defence_that_is_off_is_found(
     assert found.blocks
     assert proof in found.proof
     assert ids(report) == {identifier}
+
+
+def test_behind_a_proxy_what_it_reads_first_is_told_as_unchecked(make_stage: MakesStage) -> None:
+    stage = make_stage()
+    with served(stage.gate.app) as port:
+        report = stage.audit(replace(local(port), proxied=True))
+    assert report.found == ()
+    told = {finding.message for finding in report.unchecked}
+    assert "not checked: bodies whose length is told twice" in told
+    assert "not checked: paths in other spellings" in told
+    assert report.made >= 20

@@ -54,7 +54,7 @@ def test_what_a_policy_refuses_changes_nothing_and_asks_nobody(world: SimulatedT
         pytest.fail("nobody is asked for what is refused")
 
     for flow in (deploy(world, "a", confirm=confirm), plan(world, "a")):
-        with pytest.raises(PolicyError, match="security.sources") as refused:
+        with pytest.raises(PolicyError, match=r"security\.sources") as refused:
             run(flow)
         assert refused.value.exit_code == 3
         assert refused.value.path == "model.source"
@@ -74,10 +74,8 @@ def test_what_serves_is_refused_too_once_a_policy_says_so_and_serves_on(
 
 
 def test_what_a_policy_only_tells_goes_on(world: SimulatedTarget) -> None:
-    apply(
-        world,
-        "rules: [{id: named-x, that: 'deployment.name == \"x\"', message: not x, severity: warn}]\n",
-    )
+    rule = "{id: named-x, that: 'deployment.name == \"x\"', message: not x, severity: warn}"
+    apply(world, f"rules: [{rule}]\n")
     events, _ = run(deploy(world, "a"))
     assert [finding.id for finding in reviewed(events).findings] == ["rules.named-x"]
 
@@ -99,7 +97,8 @@ def test_what_a_policy_sets_is_planned_with_and_told(world: SimulatedTarget) -> 
 
 
 def test_a_closed_window_is_told_by_a_plan_and_refuses_it_not(world: SimulatedTarget) -> None:
-    apply(world, "maintenance: {freezes: [{first: '1970-01-01', last: '2100-01-01', reason: counting}]}\n")
+    freeze = "{first: '1970-01-01', last: '2100-01-01', reason: counting}"
+    apply(world, f"maintenance: {{freezes: [{freeze}]}}\n")
     events, _ = run(plan(world, "a"))
     assert [finding.id for finding in reviewed(events).findings] == ["maintenance.freeze"]
 

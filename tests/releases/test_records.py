@@ -142,9 +142,7 @@ def test_old_releases_are_forgotten(listed: list[Release], keep: int, kept: list
 
 
 @settings(deadline=None, database=None)
-@given(
-    st.lists(st.tuples(st.sampled_from(State), st.booleans()), max_size=12), st.integers(1, 5)
-)
+@given(st.lists(st.tuples(st.sampled_from(State), st.booleans()), max_size=12), st.integers(1, 5))
 def test_what_is_kept_is_enough_to_go_on(listed: list[tuple[State, bool]], keep: int) -> None:
     before = history(*(
         release(n, state, verified_at=1.0 if good else None)

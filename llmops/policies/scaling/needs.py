@@ -63,7 +63,8 @@ def _load(settings: ScalingSettings, seen: Observation, memory: Memory, lead: fl
     burst = not seen.running or room > BURST * seen.provisioned * takes
     load = max(memory.load, room) if burst else memory.load
     load = load if load >= NOBODY else 0.0
-    parts = f"{seen.in_flight:.0f} in flight"
+    # What decides is the average; the moment may already be another.
+    parts = f"{max(seen.in_flight, load - seen.waiting):.0f} in flight"
     if seen.waiting:
         parts += f" and {seen.waiting} waiting"
     reason = f"{parts}, {takes:g} per replica"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from llmops.errors import TargetError
 from llmops.policies import Finding
 from serving.auditing.telling import finding
 from serving.runtime.launcher import SOCKETS
@@ -28,14 +29,25 @@ class Listening:
 
 
 def listening(processes: Iterable[psutil.Process]) -> Iterator[Listening]:
-    """What these processes listen on; those that have ended since are passed over."""
+    """What these processes listen on; those that have ended since are passed over.
+
+    Raises:
+        TargetError: When one may not be looked at.
+    """
     for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            program = " ".join([process.name(), *process.cmdline()[:1]])
-            for one in process.net_connections("inet"):
-                if one.status == psutil.CONN_LISTEN and one.laddr:
-                    address = one.laddr.ip.removeprefix("::ffff:")
-                    yield Listening(address, one.laddr.port, process.pid, program)
+        try:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                yield from _of(process)
+        except psutil.AccessDenied as error:
+            raise TargetError(f"pid {process.pid} may not be looked at") from error
+
+
+def _of(process: psutil.Process) -> Iterator[Listening]:
+    program = " ".join([process.name(), *process.cmdline()[:1]])
+    for one in process.net_connections("inet"):
+        if one.status == psutil.CONN_LISTEN and one.laddr:
+            address = one.laddr.ip.removeprefix("::ffff:")
+            yield Listening(address, one.laddr.port, process.pid, program)
 
 
 def strangers(found: Iterable[Listening], host: str, port: int) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from llmops.policies import Finding
 from serving.auditing.asking import Asked
+from serving.auditing.keys import AuditKey
 from serving.auditing.outside.judging import closed, rejected
 from serving.auditing.subject import Outside
 from serving.auditing.telling import together
@@ -23,11 +24,10 @@ HIDDEN = b"GET /v1/models HTTP/1.1\r\nHost: hidden\r\n\r\n"
 
 
 def smuggling(outside: Outside) -> Iterator[Finding]:
-    """Bodies whose end is told twice, or not at all."""
-    asked = [
-        outside.caller.raw(content, linger=LINGER, seconds=SECONDS)
-        for content in _ambiguous(outside)
-    ]
+    """Bodies whose end is told twice, or not at all: of somebody with a key, and of nobody, since
+    what is refused before its body is read must not leave the connection open either."""
+    contents = [*_ambiguous(outside, None), *_ambiguous(outside, outside.key)]
+    asked = [outside.caller.raw(one, linger=LINGER, seconds=SECONDS) for one in contents]
     yield from together(
         "audit.smuggling",
         "a request whose length can be read in two ways is not refused",
@@ -36,8 +36,8 @@ def smuggling(outside: Outside) -> Iterator[Finding]:
     )
 
 
-def _ambiguous(outside: Outside) -> Iterator[bytes]:
-    head = outside.caller.request("POST", "/v1/completions", outside.key, keep=True)
+def _ambiguous(outside: Outside, key: AuditKey | None) -> Iterator[bytes]:
+    head = outside.caller.request("POST", "/v1/completions", key, keep=True)
     head = head.partition(b"Content-Type")[0] + b"Content-Type: application/json\r\n"
     body = b'{"model": "x", "prompt": "1", "max_tokens": 1}'
     length = b"Content-Length: %d\r\n"

@@ -37,7 +37,8 @@ def plain(outside: Outside) -> Iterator[Finding]:
     address = replace(outside.caller.address, tls=None)
     content = outside.caller.request("GET", "/health")
     answer = send(address, content)
-    if answer.status:
+    # A TLS server may say in plain HTTP that it wants TLS, or where that is.
+    if answer.good or answer.status >= 500:
         asked = outside.caller.note(content, answer)
         yield finding(
             "audit.tls.plain",
