@@ -14,11 +14,11 @@ from tests.support.hub import HubServer
 
 STATUS = {
     "name", "target", "url", "metrics_url", "model", "healthy", "last_generation_at",
-    "requests_per_minute", "tokens_per_second", "releases",
+    "requests_per_minute", "tokens_per_second", "releases", "notes",
 }  # fmt: skip
 RELEASE = {
     "number", "state", "phase", "share", "replicas", "in_flight", "memory_bytes", "verified_at",
-    "reason",
+    "reason", "wanted", "scaling",
 }  # fmt: skip
 KEPT = {"ConfigMap/chat-releases", "Lease/chat-llmops"}
 """All that is left of a service that was destroyed."""

@@ -261,7 +261,8 @@ class _Handler(BaseHTTPRequestHandler):
         siblings = [_sibling(n, c) for n, c in repository.commits[commit].items()]
         gated = "manual" if repository.gated_for else False
         document = {"id": name, "sha": commit, "gated": gated, "siblings": siblings}
-        if card := repository.commits[commit].get("README.md"):
+        card = repository.commits[commit].get("README.md", b"")
+        if card.startswith(b"---"):
             document["cardData"] = yaml.safe_load(card.split(b"---")[1])
         self._send(200, json.dumps(document).encode(), {"Content-Type": "application/json"})
 
