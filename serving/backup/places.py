@@ -174,7 +174,8 @@ def _explained(where: str, done: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
             raise InputError(
-                f"{where} may not be {done} with the rights or credentials that were found"
+                f"{where} may not be {done} with the rights or credentials that were found",
+                hint="check who may use it: a folder's mode, or the store's credentials",
             ) from error
         raise LlmopsError(
             f"{where} could not be {done} ({_why(error)})",
