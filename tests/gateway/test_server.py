@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import statistics
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -145,12 +146,14 @@ async def test_an_ordinary_client_is_served_and_streamed_to(gate: Gate, port: in
 
 async def test_a_body_does_not_wait_for_its_head_to_be_acknowledged(gate: Gate, port: int) -> None:
     async with Line(port) as line:
-        began = asyncio.get_running_loop().time()
+        took = []
         for _ in range(20):
+            began = asyncio.get_running_loop().time()
             await line.say(request("POST", "/v1/completions", key=gate.key, body=BODY))
             assert (await line.hear())[0] == 200
-        took = asyncio.get_running_loop().time() - began
-    assert took < 20 * 0.04, f"{took / 20 * 1000:.0f} ms for a request: packets are held back"
+            took.append(asyncio.get_running_loop().time() - began)
+    usual = statistics.median(took)  # what is held back waits 40 ms, each time
+    assert usual < 0.04, f"{usual * 1000:.0f} ms for a request: packets are held back"
 
 
 async def test_a_length_and_chunks_smuggle_nothing(gate: Gate, port: int) -> None:

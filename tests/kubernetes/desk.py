@@ -17,7 +17,7 @@ import yaml
 
 LLMOPS = Path(os.environ.get("LLMOPS_PROGRAM", Path(sys.executable).with_name("llmops")))
 IMAGE = f"registry.example/llmops@sha256:{'ab' * 32}"
-DEADLINE = 120.0
+DEADLINE = 300.0
 """Seconds that one command may take, against a stand-in that starts in a second."""
 
 
@@ -67,7 +67,7 @@ class Desk:
             "target": {"kind": "kubernetes", "namespace": self.namespace},
             "hardware": {"device": "cpu", "cores": 2},
             "engine": {"kv_cache": "1GiB"},
-            "maintenance": {"drain": "5s", "start_deadline": "40s"},
+            "maintenance": {"drain": "5s", "start_deadline": "3min"},
             "security": {"keys": []},
         }
         for section, value in sections.items():

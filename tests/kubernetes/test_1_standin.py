@@ -27,7 +27,7 @@ from tests.support.tiny_model import make_tiny_model
 AddNode = Callable[..., str]
 Json = dict[str, Any]
 NAME, SERVICE = "tiny-1a2b3c4d", "tiny"
-DEADLINE = 15.0
+DEADLINE = 60.0
 GROUPS = {"headgroup", "gateway", "replica"}
 FAILED = "DEPLOY_FAILED"
 SECURE: Json = {

@@ -24,7 +24,7 @@ from tests.kubernetes.users import User
 from tests.support.hub import HubServer
 
 Json = dict[str, Any]
-SOON = 60.0
+SOON = 180.0
 """Seconds until the reason has to be told. On a machine that does nothing else it takes five to
 ten; a release that waits for its deadline instead would take `PATIENT`."""
 PATIENT = "10min"
@@ -177,7 +177,7 @@ def test_a_gang_whose_node_was_taken_since_the_plan_names_what_is_missing(site: 
     waits = "1 of 2 replica pods waits for a node"
     first = next(line for line in done.text.splitlines() if waits in line)
     assert "nvidia.com/gpu" in first
-    assert int(re.search(r"\((\d+) s of at most 30 s\)", first)[1]) < SOON / 2  # type: ignore[index]
+    assert int(re.search(r"\((\d+) s of at most 30 s\)", first)[1]) <= 25  # type: ignore[index]
     error = next(line for line in done.text.splitlines() if line.startswith("error: "))
     assert waits in error
     failed(site, done)

@@ -159,7 +159,7 @@ def test_a_first_deploy_without_an_operator_ends_at_its_deadline(site: Site) -> 
     assert_clear(done.text, "KubeRay", "stage took more than 6 s", "nothing serves")
     assert left(site) == KEPT
     site.standin.thaw()
-    assert_deployed(site, maintenance={"start_deadline": "30s"})
+    assert_deployed(site, maintenance={"start_deadline": "3min"})
 
 
 def test_an_update_without_an_operator_leaves_the_last_good_release(served: Site) -> None:
