@@ -1,0 +1,1 @@
+"""Clusters of one's own machines: their inventory, cable plan and fabric."""
