@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("llmops", "serving", "clusters", "cli")
+SHIPPED = ("llmops", "serving", "clusters", "bare_metal", "infra", "cli")
 
 
 @cache
