@@ -45,7 +45,7 @@ class _Moment:
         self._settings = settings
         self._seen = seen
         lead = before.startup or settings.startup_seconds
-        self._memory = before.seeing(seen, lead, seen.running * settings.target_in_flight)
+        self._memory = before.seeing(settings, seen, lead)
         self._lead = self._memory.startup or settings.startup_seconds
         self._new = before.new(seen)
         self._low, self._high = settings.bounds(seen.now, self._lead)
@@ -56,6 +56,8 @@ class _Moment:
         seen, settle = self._seen, self._settings.settle_seconds
         have = seen.provisioned
         self._memory = self._memory.needing(keep, seen, settle)
+        if self._asleep():
+            self._memory = replace(self._memory, peaks=self._memory.peaks[-1:])
         floor, spare = self._floor(), self._spare()
         if grow + spare < floor:
             reason = self._why_floor(floor)
@@ -74,7 +76,7 @@ class _Moment:
     def _needed(self) -> tuple[int, int, str]:
         """Replicas that the load needs: to grow to, to keep, and why."""
         settings, seen = self._settings, self._seen
-        found = needs(settings, seen, self._memory, self._lead)
+        found = needs(settings, seen, self._memory, self._lead, asleep=self._asleep())
         first = max(found, key=lambda need: (need.grow, need.keep))
         grow, keep = first.grow, max(need.keep for need in found)
         reason = first.reason
@@ -98,6 +100,10 @@ class _Moment:
         lately = busy is not None and seen.now - busy < self._settings.idle_seconds
         return seen.provisioned > 0 and lately
 
+    def _asleep(self) -> bool:
+        """Whether nothing is kept in reserve: the idle time has passed, and none need be left."""
+        return not self._low and not self._awake()
+
     def _floor(self) -> int:
         return max(self._low, 1 if self._awake() else 0)
 
@@ -110,16 +116,25 @@ class _Moment:
         """Whether requests miss their objective, and load is why."""
         settings, seen = self._settings, self._seen
         loaded = seen.demand > seen.running * settings.target_in_flight / 2
-        if not seen.running or not loaded:
+        if not seen.running or not loaded or self._full_lately():
             return False
         late = settings.ttft is not None and seen.oldest_wait > settings.ttft
         return late or (seen.missed is not None and seen.missed > 1 - settings.percent / 100)
 
+    def _full_lately(self) -> bool:
+        """Whether full replicas are why: what they need is known already. Where others miss the
+        objective, they take less than their capacity says."""
+        full = self._memory.full_at
+        return full is not None and self._seen.now - full < self._pause
+
+    @property
+    def _pause(self) -> float:
+        return self._lead + self._settings.settle_seconds
+
     def _help(self) -> int:
         """One more at a time, and none before the last one has shown what it changes."""
         helped, now = self._memory.helped_at, self._seen.now
-        pause = self._lead + self._settings.settle_seconds
-        if self._seen.starting or (helped is not None and now - helped < pause):
+        if self._seen.starting or (helped is not None and now - helped < self._pause):
             return 0
         self._memory = replace(self._memory, helped_at=now)
         return 1

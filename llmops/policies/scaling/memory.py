@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
+from llmops.policies.scaling.averages import constants, weight
+from llmops.policies.scaling.foresight import Arrivals, Foresight
 from llmops.policies.scaling.observation import Observation
+from llmops.policies.scaling.settings import TOLERANCE, ScalingSettings
 
 SMOOTH = 5.0
 """Time constant of the load that a scale-up answers to, in seconds: shorter peaks are noise."""
@@ -33,6 +36,8 @@ class Memory:
 
     at: float | None = None
     """The observation before."""
+    since: float | None = None
+    """The first observation that knew of arrivals."""
     arrived: float | None = None
     running: int = 0
     load: float = 0.0
@@ -60,6 +65,10 @@ class Memory:
     """When each replica that starts now was asked for, oldest first."""
     startup: float | None = None
     """Measured time to start a replica; None before the first."""
+    full_at: float | None = None
+    """When replicas were last full."""
+    foresight: Foresight = field(default_factory=Foresight)
+    """What is coming; kept only where it is known what a replica takes."""
 
     def document(self) -> dict[str, Any]:
         """The same as JSON's own values."""
@@ -73,25 +82,27 @@ class Memory:
             known["peaks"] = tuple((float(at), int(need)) for at, need in known["peaks"])
         if "asked" in known:
             known["asked"] = tuple(known["asked"])
+        if "foresight" in known:
+            known["foresight"] = Foresight.of(known["foresight"])
         return cls(**known)
 
-    def seeing(self, seen: Observation, lead: float, full: float) -> Memory:
+    def seeing(self, settings: ScalingSettings, seen: Observation, lead: float) -> Memory:
         """After one more observation.
 
         Args:
+            settings: With what replicas are to take, and can.
             seen: What is there now.
             lead: Seconds that a replica takes to start; trends are looked for on that scale.
-            full: Requests that the running replicas take: with more, how long a request stays
-                says how long it waits, and not how long it takes.
         """
         elapsed = max(0.0, seen.now - self.at) if self.at is not None else 0.0
         busy = seen.demand > 0 or self.new(seen) > 0 or self.busy_at is None
         after = replace(
-            self._rates(seen, elapsed, lead, full),
+            self._rates(settings, seen, elapsed, lead),
             at=seen.now,
+            full_at=seen.now if _full(settings, seen) else self.full_at,
             arrived=self.arrived if seen.arrived is None else seen.arrived,
             running=seen.running,
-            load=self.load + _weight(elapsed, SMOOTH) * (self.room(seen, lead) - self.load)
+            load=self.load + weight(elapsed, SMOOTH) * (self.room(seen, lead) - self.load)
             if self.at is not None
             else seen.demand,
             busy_at=seen.now if busy else self.busy_at,
@@ -118,24 +129,36 @@ class Memory:
             return 0.0
         return max(0.0, seen.arrived - self.arrived)
 
-    def _rates(self, seen: Observation, elapsed: float, lead: float, full: float) -> Memory:
-        if not elapsed or seen.arrived is None:
+    def _rates(
+        self, settings: ScalingSettings, seen: Observation, elapsed: float, lead: float
+    ) -> Memory:
+        if seen.arrived is None or self.arrived is None:
+            return replace(self, since=None if seen.arrived is None else seen.now)
+        if not elapsed:
             return self
         short, long = constants(lead)
         rate = self.new(seen) / elapsed
+        age = seen.now - self.since if self.since is not None else math.inf
         rates = replace(
             self,
-            quick=self.quick + _weight(elapsed, SMOOTH) * (rate - self.quick),
-            short=self.short + _weight(elapsed, short) * (rate - self.short),
-            long=self.long + _weight(elapsed, long) * (rate - self.long),
+            quick=self.quick + weight(elapsed, SMOOTH, age) * (rate - self.quick),
+            short=self.short + weight(elapsed, short, age) * (rate - self.short),
+            long=self.long + weight(elapsed, long, age) * (rate - self.long),
         )
-        if seen.demand > full or not (seen.demand or rate):
+        if settings.capacity:
+            arrivals = Arrivals(elapsed, age, rate, rates.short, rates.long)
+            ahead = self.foresight.seeing(settings, seen, arrivals, lead)
+            rates = replace(rates, foresight=ahead)
+        # What waits says how long a queue is, and not how long a request takes.
+        takes = settings.capacity or settings.target_in_flight * TOLERANCE
+        waits = seen.demand > seen.running * takes
+        if waits or not (seen.demand or rate):
             # While nobody asks nothing is learned: forgotten, the first seconds of the next load
             # would say that requests stay for no longer than it has lasted.
             return rates
-        weight = _weight(elapsed, long)
-        present = self.present + weight * (seen.demand - self.present)
-        calm = self.calm + weight * (rate - self.calm)
+        share = weight(elapsed, long)
+        present = self.present + share * (seen.demand - self.present)
+        calm = self.calm + share * (rate - self.calm)
         return replace(
             rates, present=present, calm=calm, stay=present / calm if calm > 0 else self.stay
         )
@@ -170,11 +193,8 @@ def _timed(memory: Memory, seen: Observation, ran: int) -> Memory:
     return replace(memory, asked=left + (seen.now,) * (seen.starting - len(left)), startup=startup)
 
 
-def constants(lead: float) -> tuple[float, float]:
-    """Time constants of the short and the long average, for starts that take `lead` seconds."""
-    short = min(max(lead / 3, 5.0), 60.0)
-    return short, 4 * short
-
-
-def _weight(elapsed: float, constant: float) -> float:
-    return 1 - math.exp(-elapsed / constant)
+def _full(settings: ScalingSettings, seen: Observation) -> bool:
+    """Whether replicas work on all that they can, as far as that is known."""
+    if not settings.capacity or not seen.running:
+        return False
+    return seen.waiting > 0 or seen.in_flight >= seen.running * settings.capacity

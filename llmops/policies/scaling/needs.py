@@ -10,13 +10,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from llmops.policies.scaling.memory import Memory, constants
+from llmops.policies.scaling.averages import constants
+from llmops.policies.scaling.memory import QUEUE_PARTS, Memory
 from llmops.policies.scaling.observation import Observation
-from llmops.policies.scaling.settings import ScalingSettings
+from llmops.policies.scaling.settings import TOLERANCE, ScalingSettings
+from llmops.policies.scaling.staffing import staffed
 
-TOLERANCE = 1.1
-"""Load above the aim that adds no replica: without such a band, load at the edge of one would
-add and take it in turn."""
 BURST = 1.5
 """Load, of what the replicas are to take, that is answered at once and not when it has lasted."""
 KV_FULL = 0.9
@@ -40,7 +39,9 @@ class Need:
     reason: str
 
 
-def needs(settings: ScalingSettings, seen: Observation, memory: Memory, lead: float) -> list[Need]:
+def needs(
+    settings: ScalingSettings, seen: Observation, memory: Memory, lead: float, *, asleep: bool
+) -> list[Need]:
     """What every signal asks for now.
 
     Args:
@@ -48,10 +49,12 @@ def needs(settings: ScalingSettings, seen: Observation, memory: Memory, lead: fl
         seen: The service now.
         memory: With this observation in it.
         lead: Seconds that a replica takes to start.
+        asleep: Whether nothing is foreseen or kept in reserve.
     """
     return [
         _load(settings, seen, memory, lead),
         *_forecast(settings, memory, lead),
+        *(() if asleep else _staffing(settings, seen, memory, lead)),
         *_tokens(settings, seen),
         *_queue(settings, seen),
         *_cache(seen),
@@ -91,6 +94,24 @@ def _forecast(settings: ScalingSettings, memory: Memory, lead: float) -> Iterato
     expected = later * memory.stay
     reason = f"arrivals rise: {later:.2g}/s in {lead:.0f} s, when a replica asked for now answers"
     need = _ceil(expected / settings.target_in_flight / TOLERANCE)
+    yield Need(need, need, reason)
+
+
+def _staffing(
+    settings: ScalingSettings, seen: Observation, memory: Memory, lead: float
+) -> Iterator[Need]:
+    """What keeps replicas from being full, now and when one that is asked for now answers."""
+    ahead, since = memory.foresight, memory.since
+    if not settings.capacity or not ahead.cost or since is None or seen.now - since < lead / 4:
+        return
+    queue = seen.waiting * QUEUE_PARTS / lead if seen.running else 0.0
+    now, later = ahead.quick + queue, ahead.expected(lead) + queue
+    rate = max(now, later) - ahead.evened(lead, settings.ttft or 0.0)
+    need = staffed(rate * ahead.cost, settings.capacity)
+    reason = (
+        f"{ahead.quick:.2g} requests/s, up to {max(now, later):.2g}/s expected in {lead:.0f} s,"
+        f" {1 / ahead.cost:.2g}/s fill a replica"
+    )
     yield Need(need, need, reason)
 
 

@@ -10,6 +10,10 @@ from pydantic import TypeAdapter
 
 from llmops.windows import Window
 
+TOLERANCE = 1.1
+"""Load above the aim that adds no replica: without such a band, load at the edge of one would
+add and take it in turn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
@@ -52,6 +56,8 @@ class ScalingSettings:
     """From asking for a replica to its first answer, until it has been measured."""
     ceiling: int | None = None
     """Most replicas that the budget pays for; None has no budget."""
+    capacity: int | None = None
+    """Requests that one replica works on at once; None is not known, and the aims decide alone."""
 
     def document(self) -> dict[str, Any]:
         """The same as JSON's own values, less what has its default: a field that a later version

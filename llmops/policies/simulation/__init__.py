@@ -10,7 +10,9 @@ from llmops.policies.simulation.asked import (
 from llmops.policies.simulation.baseline import RayDefault, RaySettings
 from llmops.policies.simulation.figures import Figures, figures
 from llmops.policies.simulation.generate import Load, Shape, generate
+from llmops.policies.simulation.measured import Pace, Rates, Reading, profile_text, rates
 from llmops.policies.simulation.optimum import Bounds, lower_bound, schedule
+from llmops.policies.simulation.planned import planned_replica
 from llmops.policies.simulation.plot import svg
 from llmops.policies.simulation.profile import USUAL, Profile
 from llmops.policies.simulation.profile_file import PROFILE, read_profile
@@ -46,10 +48,13 @@ __all__ = [
     "OURS",
     "Observed",
     "PROFILE",
+    "Pace",
     "Profile",
     "RAY",
+    "Rates",
     "RayDefault",
     "RaySettings",
+    "Reading",
     "Request",
     "Row",
     "Rules",
@@ -73,7 +78,10 @@ __all__ = [
     "ours",
     "parse_trace",
     "planned",
+    "planned_replica",
     "price_of",
+    "profile_text",
+    "rates",
     "read_profile",
     "replay",
     "replica_of",

@@ -1,7 +1,7 @@
 """What one replica can do: the figures that the model of an engine is made of.
 
-A profile is measured (`llmops bench` of a service, at one client and at many) or stated; the usual
-one below is a round guess that belongs to no machine, and whoever uses it is told so.
+A profile is measured (`llmops bench NAME --profile FILE`) or stated; the usual one below is a
+round guess that belongs to no machine, and whoever uses it is told so.
 """
 
 from __future__ import annotations

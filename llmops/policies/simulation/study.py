@@ -68,7 +68,12 @@ def simulate(
         begins: Unix time at which the trace begins, for schedules.
     """
     rules = rules or rules_of(settings, trace, profile)
-    return replay(trace, profile, rules, ours(settings, begins))
+    return replay(trace, profile, rules, ours(_told(settings, profile), begins))
+
+
+def _told(settings: ScalingSettings, profile: Profile) -> ScalingSettings:
+    """With what a replica is given at once: a deploy knows it from its plan."""
+    return replace(settings, capacity=settings.capacity or profile.most)
 
 
 def rules_of(settings: ScalingSettings, trace: Trace, profile: Profile) -> Rules:
@@ -106,7 +111,7 @@ def study(
         optimum: Whether to look for the clairvoyant optimum, which takes longest.
         progress: Told what is being done.
     """
-    settings = replace(settings, startup_seconds=profile.startup)
+    settings = replace(_told(settings, profile), startup_seconds=profile.startup)
     timelines = {
         name: replay(trace, profile, rules, scaler, lambda share, name=name: progress(name, share))  # type: ignore[misc]
         for name, scaler in scalers(settings, rules, begins).items()

@@ -36,6 +36,9 @@ class Tolerance:
     """Share of the moments at which the replicas may differ all the same, 0 to 1."""
     waiting: float = 5.0
     """Mean difference of the requests that wait."""
+    longest: float = 0.35
+    """Difference of the longest queues, as a share of the longer one, 0 to 1: looks once a second
+    miss the top of a short one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Differences:
     waiting: float
     """Mean distance of the live number of waiting requests from those the simulator had within the
     tolerance of that time."""
+    longest: float
+    """Difference of the longest queues, as a share of the longer one."""
     worst: tuple[Observed, ...]
     """Moments at which the replicas differ, the first five."""
     within: bool
@@ -77,5 +82,9 @@ def compare(
         counts = [moment.queued + moment.held for moment in near]
         distance += max(0, min(counts) - one.waiting, one.waiting - max(counts))
     apart, waiting = len(wrong) / len(seen), distance / len(seen)
-    within = apart <= allowed.apart and waiting <= allowed.waiting
-    return Differences(len(seen), apart, waiting, tuple(wrong[:5]), within)
+    queues = (max(one.waiting for one in seen), max(m.queued + m.held for m in simulated.moments))
+    off = max(queues) - min(queues)
+    longest = off / max(1, *queues)
+    alike = longest <= allowed.longest or off <= allowed.waiting
+    within = apart <= allowed.apart and waiting <= allowed.waiting and alike
+    return Differences(len(seen), apart, waiting, longest, tuple(wrong[:5]), within)

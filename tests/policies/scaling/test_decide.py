@@ -212,12 +212,15 @@ def test_a_constant_load_changes_the_number_a_few_times_at_most() -> None:
         assert service.turns() <= 1
 
 
+CAPACITIES = st.sampled_from([None, 12])
+
+
 @settings(max_examples=25, deadline=None)
-@given(rate=st.floats(0.1, 6.0), seed=st.integers(0, 1000))
+@given(rate=st.floats(0.1, 6.0), seed=st.integers(0, 1000), capacity=CAPACITIES)
 def test_noise_turns_the_number_around_at_most_twice_in_a_settle_time(
-    rate: float, seed: int
+    rate: float, seed: int, capacity: int | None
 ) -> None:
-    service = Service(replace(FOUR, high=12), seed=seed)
+    service = Service(replace(FOUR, high=12, capacity=capacity, ttft=1.0), seed=seed)
     service.run(1200, lambda _: rate, noisy=True)
     for start in range(0, 1200, 20):
         within = [change for change in service.changes if start <= change[0] < start + 60]
@@ -227,9 +230,11 @@ def test_noise_turns_the_number_around_at_most_twice_in_a_settle_time(
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 1000), peak=st.floats(1.0, 8.0))
-def test_a_number_that_went_up_stays_up_for_the_settle_time(seed: int, peak: float) -> None:
-    service = Service(replace(FOUR, high=12), seed=seed)
+@given(seed=st.integers(0, 1000), peak=st.floats(1.0, 8.0), capacity=CAPACITIES)
+def test_a_number_that_went_up_stays_up_for_the_settle_time(
+    seed: int, peak: float, capacity: int | None
+) -> None:
+    service = Service(replace(FOUR, high=12, capacity=capacity, ttft=1.0), seed=seed)
     service.run(600, lambda at: peak if at % 200 < 100 else 0.2, noisy=True)
     ups = [(at, after) for at, before, after in service.changes if after > before]
     for at, high in ups:
@@ -267,6 +272,7 @@ specs = st.builds(
     settle_seconds=st.floats(0, 120),
     idle_seconds=st.floats(1, 300),
     ceiling=st.none() | st.integers(1, 8),
+    capacity=st.none() | st.integers(1, 40),
 )
 
 

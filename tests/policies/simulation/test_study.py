@@ -108,7 +108,8 @@ def test_a_run_like_the_simulation_does_not_differ() -> None:
     simulated = simulate(SETTINGS, TRACE, PROFILE, RULES)
     live = [Observed(m.at + 2.0, m.running, m.queued + m.held) for m in simulated.moments[:-2]]
     found = compare(simulated, live)
-    assert (found.apart, found.waiting, found.worst, found.within) == (0.0, 0.0, (), True)
+    assert (found.apart, found.waiting, found.longest) == (0.0, 0.0, 0.0)
+    assert (found.worst, found.within) == ((), True)
 
 
 def test_other_replicas_and_a_longer_queue_are_told() -> None:
@@ -119,6 +120,19 @@ def test_other_replicas_and_a_longer_queue_are_told() -> None:
     assert found.waiting > 5
     assert len(found.worst) == 5
     assert not found.within
+
+
+def test_a_queue_with_another_top_is_told_however_short_it_stands() -> None:
+    simulated = simulate(SETTINGS, TRACE, PROFILE, RULES)
+    live = [Observed(m.at, m.running, m.queued + m.held) for m in simulated.moments]
+    top = max(one.waiting for one in live)
+    live[100] = replace(live[100], waiting=2 * top + 20)
+    found = compare(simulated, live)
+    assert found.apart == 0.0
+    assert found.waiting < 5
+    assert found.longest == pytest.approx((top + 20) / (2 * top + 20))
+    assert not found.within
+    assert compare(simulated, live, Tolerance(longest=0.9)).within == (found.longest <= 0.9)
 
 
 def test_a_run_at_another_time_cannot_be_compared() -> None:
@@ -158,11 +172,16 @@ def test_settings_are_those_that_a_deploy_hands_to_the_live_decision() -> None:
     class Layout:
         replicas_low, replicas_high = 0, 6
 
+    class Limits:
+        in_flight = 9
+
     class Plan:
-        layout, target_in_flight, scaling = Layout, 7, planned_scaling(deployment)
+        layout, limits, scaling = Layout, Limits, planned_scaling(deployment)
+        target_in_flight = 7
 
     theirs = scaling_config.settings_of(Plan)
-    assert replace(settings_for(deployment, 33.0), startup_seconds=theirs.startup_seconds) == theirs
+    ours = replace(settings_for(deployment, 33.0), startup_seconds=theirs.startup_seconds)
+    assert replace(ours, capacity=9) == theirs, "the simulator takes it from the replica's profile"
     assert settings_for(deployment, 33.0).startup_seconds == 33.0
 
 
