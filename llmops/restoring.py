@@ -14,9 +14,12 @@ from dataclasses import dataclass
 
 from llmops import workflow
 from llmops.errors import InputError, RefusedError, TargetError
-from llmops.events import Flow, Progress
+from llmops.events import Flow, Progress, Reviewed
 from llmops.opening import closed_to_end
-from llmops.releases import Conflict, History, Phase, Release
+from llmops.permitting import begun_in_emergency, findings_on, permit
+from llmops.planning import Plan
+from llmops.policies import Finding
+from llmops.releases import Conflict, Emergency, History, Phase, Release
 from llmops.saved import (
     Saved,
     SavedService,
@@ -150,6 +153,37 @@ def _refuse(observer: Observer, saved: SavedService) -> None:
         )
 
 
+def forbidden(observer: Observer, saved: Saved, now: float) -> tuple[Finding, ...]:
+    """What the policies that will hold then say of the releases that would be made to serve.
+
+    Args:
+        observer: The target.
+        saved: What would be put back, policies too.
+        now: Unix seconds.
+    """
+    here = observer.policies.read()[0]
+    if shelf_standing(here, saved.policies) is not Standing.KEPT:
+        here = shelf_replaced(here, saved.policies, now, BY)
+    held = here.current()
+    plans = [plan for service in saved.services if (plan := _deployed(observer, service))]
+    return tuple(
+        finding
+        for plan in plans
+        for finding in findings_on(observer, plan, now, held=held, beside=plans)
+    )
+
+
+def _deployed(observer: Observer, saved: SavedService) -> Plan | None:
+    """The plan that would be deployed again; None where nothing would be."""
+    history = observer.store.read(saved.name)[0]
+    if standing(history, saved.history) is not Standing.KEPT:
+        history = saved.history
+    good = _repeated(observer, history, saved.history)
+    if good is None or begun_in_emergency(history, good.plan, good.number):
+        return None
+    return good.plan
+
+
 def _put_policies(operator: Operator, saved: Saved, now: float) -> None:
     for _ in range(WRITES):
         here, version = operator.policies.read()
@@ -170,6 +204,7 @@ def restore(
     *,
     replace: bool = False,
     deploy: bool = True,
+    emergency: Emergency | None = None,
     clock: Clock = time.time,
 ) -> Flow[tuple[Restored, ...]]:
     """Put a state back, and make the last good releases serve.
@@ -179,35 +214,52 @@ def restore(
         saved: What to put back.
         replace: Whether a history that differs is replaced; what serves of it is ended first.
         deploy: Whether the last good releases are made to serve.
+        emergency: Why, and by whom, what a policy forbids or no window allows is done all the
+            same; the new releases record it.
         clock: Unix seconds.
 
     Raises:
+        PolicyError: Before anything is changed, when a policy forbids what would be deployed.
         RefusedError: Before anything is changed, when a history differs and may not be replaced.
         TargetError: When a release did not come up; its records are back.
     """
     refuse(operator, saved, replace=replace)
+    if deploy:
+        findings = forbidden(operator, saved, clock())
+        yield Reviewed((), findings)
+        permit(findings, emergency)
     operator.vault.write_shared(saved.shared, replace=replace)
     _put_policies(operator, saved, clock())
     done: tuple[Restored, ...] = ()
     for service in saved.services:
-        done = (*done, (yield from _restore(operator, service, replace, deploy, clock)))
+        restored = yield from _restore(operator, service, replace, deploy, emergency, clock)
+        done = (*done, restored)
     return done
 
 
 def _restore(
-    operator: Operator, saved: SavedService, replace: bool, deploy: bool, clock: Clock
+    operator: Operator,
+    saved: SavedService,
+    replace: bool,
+    deploy: bool,
+    emergency: Emergency | None,
+    clock: Clock,
 ) -> Flow[Restored]:
     with operator.lock(saved.name, "restored"):
-        yield from _put_history(operator, saved, replace, clock)
+        yield from _put_history(operator, saved, replace, emergency, clock)
         operator.vault.write(saved.name, saved.access)
         if deploy:
-            yield from _serve(operator, saved.history, clock)
+            yield from _serve(operator, saved.history, emergency, clock)
         live = operator.store.read(saved.name)[0].live if deploy else None
         return Restored(saved.name, live, operator.url(saved.name))
 
 
 def _put_history(
-    operator: Operator, saved: SavedService, replace: bool, clock: Clock
+    operator: Operator,
+    saved: SavedService,
+    replace: bool,
+    emergency: Emergency | None,
+    clock: Clock,
 ) -> Flow[None]:
     here, version = operator.store.read(saved.name)
     stands = standing(here, saved.history)
@@ -218,7 +270,7 @@ def _put_history(
         return
     history = saved.history
     if stands is Standing.DIFFERS:
-        if _serves(operator, here):
+        if _serves(operator, here) and emergency is None:
             _admit(operator, here, clock())
         yield Progress("restore", f"{saved.name}: ending what is to be replaced")
         yield from workflow.clear(operator, saved.name, clock=clock)
@@ -233,26 +285,37 @@ def _admit(operator: Operator, here: History, now: float) -> None:
         opening = f"opens {closed.opens}; or " if closed.opens else ""
         raise RefusedError(
             f"{here.service} serves, and {closed.reason}",
-            hint=f"{opening}llmops destroy {here.service} --emergency REASON, then restore",
+            hint=f"{opening}--emergency REASON does it now, and records why",
         )
 
 
-def _serve(operator: Operator, saved: History, clock: Clock) -> Flow[None]:
-    """Make the last good release serve, proved by a real generation.
-
-    A release that was live where the backup was made has proved nothing here: it is repeated as a
-    new one, which must. One that was made since serves by right, and is only brought back.
-    """
+def _serve(
+    operator: Operator, saved: History, emergency: Emergency | None, clock: Clock
+) -> Flow[None]:
+    """Make the last good release serve, proved by a real generation."""
     here = operator.store.read(saved.service)[0]
-    live = here.live
-    if live is not None and (live.number >= saved.next_number or _serves(operator, here)):
-        yield from workflow.settle(operator, live, clock=clock)
-        return
-    good = live or (here.find(saved.live.number) if saved.live else None)
-    if good is None:
+    good = _repeated(operator, here, saved)
+    if good is None and here.live is not None:
+        yield from workflow.settle(operator, here.live, clock=clock)
+    elif good is None:
         yield Progress("restore", f"{saved.service} did not serve when the backup was made")
-        return
-    yield from workflow.repeat(operator, good, clock=clock)
+    else:
+        if not begun_in_emergency(here, good.plan, good.number):
+            # Once more, now that nobody else writes and the policies are back.
+            permit(findings_on(operator, good.plan, clock()), emergency)
+        yield from workflow.repeat(operator, good, emergency=emergency, clock=clock)
 
 
-__all__ = ["Intended", "Restored", "gather", "intended", "refuse", "restore"]
+def _repeated(observer: Observer, here: History, saved: History) -> Release | None:
+    """The release that is repeated as a new one; None where none has to be.
+
+    One that was live where the backup was made has proved nothing here, so its repetition must. One
+    that was made since serves by right, and is only brought back.
+    """
+    live = here.live
+    if live is not None and (live.number >= saved.next_number or _serves(observer, here)):
+        return None
+    return live or (here.find(saved.live.number) if saved.live else None)
+
+
+__all__ = ["Intended", "Restored", "forbidden", "gather", "intended", "refuse", "restore"]

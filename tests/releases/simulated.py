@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from llmops.errors import BusyError, InputError, LlmopsError, ModelError, TargetError
-from llmops.events import Event, Flow, ObjectChange, Progress
+from llmops.events import Event, Flow, Previewed, Progress
 from llmops.planning import Facts, Plan
 from llmops.policies import Shelf
 from llmops.releases import Conflict, Figures, History, Phase, Release, Seen, State
@@ -148,6 +148,7 @@ class App:
 
     phase: Phase
     in_flight: int = 0
+    replicas: int = 1
 
 
 @dataclass
@@ -251,15 +252,18 @@ class SimulatedTarget:
 
     def _look(self) -> tuple[Seen, ...]:
         return tuple(
-            Seen(number, app.phase, self.shares.get(number, 0), app.in_flight)
+            Seen(
+                number, app.phase, self.shares.get(number, 0), app.in_flight, replicas=app.replicas
+            )
             for number, app in sorted(self.apps.items())
         )
 
     def mend(self, service: str) -> Flow[None]:
         yield from ()
 
-    def preview(self, plan: Plan) -> tuple[ObjectChange, ...]:
-        return ()
+    def preview(self, plan: Plan) -> Flow[Previewed]:
+        yield from ()
+        return Previewed()
 
     def observe(self, service: str) -> tuple[Seen, ...]:
         assert service == SERVICE

@@ -202,6 +202,44 @@ def test_every_instant_of_every_verb_may_be_struck(
     assert 3 <= landed < 99, f"{fate} landed {landed} times"
 
 
+@pytest.mark.parametrize("fate", [Fate.KILL, Fate.REBOOT, Fate.INTERRUPT])
+def test_a_rollback_that_was_struck_and_is_said_again_goes_on_with_itself(fate: Fate) -> None:
+    """Also where what it left half deleted is seen no more, as on a cluster."""
+    landed = 0
+    for instant in range(1, 100):
+        world = SimulatedTarget()
+        for source in "ab":
+            run(deploy(world, source))
+        strike(world, {instant: fate})
+        survive(rollback(world, None))
+        live = world.store.history.live
+        assert live is not None
+        if live.rollback_of is not None and not live.going_back:  # it had come to its end
+            break
+        landed += 1
+        if world.shares == {live.number: 100}:
+            world.apps = {n: app for n, app in world.apps.items() if n == live.number}
+        world.fates = {}
+        _, finished = run(rollback(world, None))
+        assert finished.release.plan.identity == "a rolling", f"after {fate} at {instant}"
+        assert world.shares == {finished.release.number: 100}
+        _, again = run(rollback(world, None))
+        assert again.release.plan.identity == "b rolling"
+    assert 3 <= landed < 99, f"{fate} landed {landed} times"
+
+
+def test_a_deploy_ends_a_rollback_that_was_cut_off() -> None:
+    world = SimulatedTarget()
+    for source in "ab":
+        run(deploy(world, source))
+    live = world.store.history.live
+    assert live is not None
+    world.store.history = world.store.history.with_release(replace(live, going_back=True))
+    run(deploy(world, "b"))
+    _, finished = run(rollback(world, None))
+    assert finished.release.rollback_of == 1
+
+
 class Life(RuleBasedStateMachine):
     """A service's life: deployed, rolled back, destroyed, rebooted, loaded, lost and repaired."""
 

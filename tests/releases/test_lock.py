@@ -107,6 +107,7 @@ def test_services_do_not_wait_for_one_another(tmp_path: Path) -> None:
             {"pid": os.getpid(), "started": 1.0, "since": 1.0, "user": "eve", "purpose": "deployed"}
         ),
     ],
+    ids=["empty", "cut off", "a list", "a pid alone", "another process of that pid"],
 )
 def test_what_a_dead_holder_left_names_nobody(tmp_path: Path, left: str) -> None:
     lock = ServiceLock(tmp_path)

@@ -199,6 +199,7 @@ releases = st.builds(
     watched_since=st.none() | times,
     emergency=st.text(),
     emergency_by=st.text(),
+    going_back=st.booleans(),
 )
 
 
@@ -223,7 +224,7 @@ def test_a_field_of_a_later_version_is_ignored() -> None:
 
 def test_fields_that_an_earlier_version_did_not_write_have_their_defaults() -> None:
     document = json.loads(dumps(history(release(1, LIVE))))
-    later = ("watched_since", "emergency", "emergency_by")
+    later = ("watched_since", "emergency", "emergency_by", "going_back")
     for name in ("reason", "rollback_of", "ended_at", "verified_at", *later):
         del document["releases"][0][name]
     for name in ("notes", "tls"):
@@ -249,7 +250,8 @@ def test_a_release_shown_to_others_has_stable_keys_and_no_plan_inside() -> None:
     document = release_document(release(3, LIVE, verified_at=4.0))
     assert set(document) == {
         "service", "number", "state", "created_at", "verified_at", "ended_at", "reason",
-        "rollback_of", "watched_since", "emergency", "emergency_by", "model", "identity",
+        "rollback_of", "watched_since", "emergency", "emergency_by", "begins", "going_back",
+        "model", "identity",
     }  # fmt: skip
     assert json.loads(json.dumps(document)) == document
     assert document["state"] == "live"
