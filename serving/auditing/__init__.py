@@ -3,7 +3,7 @@
 from serving.auditing.asking import Caller
 from serving.auditing.audit import audit, audit_here
 from serving.auditing.check import Check, Report, chosen, perform, unchecked
-from serving.auditing.inside import inside_checks, promises_here
+from serving.auditing.inside import inside_checks, promises_here, tampered
 from serving.auditing.keys import TemporaryKeys
 from serving.auditing.meanings import MEANINGS
 from serving.auditing.outside import outside_checks
@@ -33,5 +33,6 @@ __all__ = [
     "perform",
     "policies",
     "promises_here",
+    "tampered",
     "unchecked",
 ]

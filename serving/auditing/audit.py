@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from llmops.events import Flow
 from serving.auditing.asking import Caller
 from serving.auditing.check import Check, Report, chosen, perform
-from serving.auditing.inside import inside_checks, promises_here
+from serving.auditing.inside import counts_here, inside_checks, promises_here
 from serving.auditing.keys import Maker, TemporaryKeys
 from serving.auditing.meanings import UNCHECKED
 from serving.auditing.outside import outside_checks
-from serving.auditing.subject import Outside, Promises
+from serving.auditing.subject import Counts, Outside, Promises
 from serving.auditing.wire import Address, require
 from serving.client import Line
 from serving.local import LocalTarget
@@ -29,6 +29,7 @@ def audit(
     *,
     only: Sequence[str] = (),
     few_keys: bool = False,
+    counts: Counts | None = None,
 ) -> Flow[Report]:
     """Look at a live service. Keys are made only when a check needs one, and revoked at the end.
 
@@ -39,13 +40,14 @@ def audit(
         inside: What else is looked at.
         only: Ids of checks; none is all.
         few_keys: Whether a key takes minutes until it opens.
+        counts: The target's own record of what a key has used; None where it has none.
 
     Raises:
         InputError: When an id is none.
         UnreachableError: When nobody is at the address.
     """
     with TemporaryKeys(maker, promises.service) as keys:
-        outside = Outside(Caller(address, keys.texts), keys, promises, few_keys)
+        outside = Outside(Caller(address, keys.texts), keys, promises, few_keys, counts)
         looked = chosen(inside, only)
         tried = chosen(outside_checks(outside), only)
         if any(check.id != UNCHECKED for check in tried):
@@ -76,4 +78,5 @@ def audit_here(
         line = Line(verify=line.verify if isinstance(line.verify, ssl.SSLContext) else True)
     address = Address.of(url or endpoint.url, line)
     inside = inside_checks(target, service)
-    return (yield from audit(target, address, promises, inside, only=only))
+    counts = counts_here(target, service)
+    return (yield from audit(target, address, promises, inside, only=only, counts=counts))

@@ -35,6 +35,8 @@ MEANINGS: Mapping[str, str] = {
     "audit.limits.requests": "The limit of requests per minute does not bite.",
     "audit.limits.concurrent": "The limit of requests in flight does not bite.",
     "audit.limits.tokens": "The limit of tokens per minute does not bite.",
+    "audit.limits.day": "The limit of tokens per day does not bite, or does not count.",
+    "audit.limits.month": "The limit of money per month does not bite, or does not count.",
     "audit.tls.plain": "The endpoint answers without TLS where it must not.",
     "audit.tls.version": "The endpoint speaks a version of TLS before 1.2.",
     "audit.tls.ciphers": "The endpoint takes ciphers that are no longer safe.",
@@ -51,6 +53,12 @@ MEANINGS: Mapping[str, str] = {
     "audit.policy": "What is live breaks a policy that holds; the finding has the policy's own id.",
     "audit.pod-security": "The namespace does not hold pods to the Pod Security standards.",
     "audit.secret-env": "A pod has a secret in its environment.",
+    "audit.secret-files": "A secret is mounted so that every user in a pod may read it.",
+    "audit.pod-settings": "A pod may do more than the service needs.",
+    "audit.strangers": "A pod claims to be of the service, and no runtime made it.",
+    "audit.network": "A network policy of others opens more than the service's own.",
+    "audit.exposure": "A Service leads from outside of the cluster past the service's own door.",
+    "audit.rights": "The pods, or everybody, have rights by which the service can be taken.",
     "audit.images": "A pod runs an image that is not pinned by its digest.",
 }
 """Every id of an audit's own. Findings of policies keep theirs."""

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import ValidationError
 
 from llmops.policies import (
-    FREEZE,
-    WINDOW,
+    TIMELY,
     Finding,
     Known,
+    Neighbour,
     Policy,
     Severity,
     effective,
@@ -27,9 +27,6 @@ from serving.auditing.check import unchecked
 from serving.auditing.keys import PREFIX
 from serving.auditing.telling import finding
 
-TIMELY = frozenset({WINDOW, FREEZE})
-"""Findings about changing a service, which an audit does not."""
-
 
 def policies(
     held: Sequence[Policy],
@@ -37,6 +34,8 @@ def policies(
     keys: Sequence[KeyInfo],
     versions: Mapping[str, str] | None,
     now: float,
+    *,
+    neighbours: tuple[Neighbour, ...] | None = None,
 ) -> Iterator[Finding]:
     """What the policies that hold now say of the live release and of the keys.
 
@@ -46,6 +45,7 @@ def policies(
         keys: Of its service.
         versions: Versions of what runs, by package; None where they are not known.
         now: Unix seconds.
+        neighbours: Other services of its runtime; None where they are not known.
     """
     if not held:
         return
@@ -62,8 +62,9 @@ def policies(
         return
     rules = effective(held, deployment)
     # Not as policies would set it: what it was deployed with is what is live.
-    for one in review(rules, deployment, live.plan, now=now, known=Known(versions=versions)):
-        if one.id not in TIMELY:
+    known = Known(licence=live.plan.model.licence, versions=versions, neighbours=neighbours)
+    for one in review(rules, deployment, live.plan, now=now, known=known):
+        if one.id not in TIMELY:  # an audit changes nothing
             yield _told(one)
     ours = [key for key in keys if not key.name.startswith(PREFIX)]
     yield from key_age(rules, ours, service=live.service, now=now)

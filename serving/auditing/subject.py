@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,20 @@ class Promises:
     """Why these are not known; empty when they are."""
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a target's own record says that a key has used by now."""
+
+    tokens: int
+    """In this day of UTC."""
+    usd: float
+    """In this month of UTC, by the prices of its service."""
+
+
+Counts = Callable[[str], Counted | None]
+"""What is counted for a key, by its name; None where there is no record of it."""
+
+
 @dataclass
 class Outside:
     """An endpoint, and whoever asks it."""
@@ -42,6 +57,8 @@ class Outside:
     promises: Promises
     few_keys: bool = False
     """Whether a key takes minutes until it opens, so that one has to do."""
+    counts: Counts | None = None
+    """None where a target has no record that could be looked at."""
     _key: AuditKey | None = field(default=None, repr=False)
 
     @property

@@ -11,10 +11,13 @@ Serve pickles this module by value, so it holds nothing but the class and what i
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
-from llmops.policies.scaling import Memory, Observation, ScalingSettings, decide
+from llmops.policies.scaling import Decision, Memory, Observation, ScalingSettings
 from serving.runtime import board
+from serving.runtime.deciding import decided
+from serving.runtime.handover import Handover
 
 EVERY = 0.5
 """Seconds between decisions; Serve asks more often."""
@@ -47,14 +50,35 @@ class Autoscaler:
         loads = board.loads(context.app_name, now)
         counts, arrived = _arrivals(loads, state)
         seen = observation(context, loads, arrived, now)
-        decision = decide(self._settings, seen, Memory.of(state.get("memory", {})))
+        before = Memory.of(state.get("memory", {}))
+        ceiling = _ceiling(loads, state)
+        handover = Handover.of(state.get("handover", {}))
+        handover = handover.told((one["follows"] for one in loads.values()), seen.running, now)
+        known = before.startup or board.startup(_service(context.app_name))
+        settings = self._settings
+        if known is not None:  # by an earlier release, or before Serve's controller began anew
+            settings = replace(settings, startup_seconds=known)
+        decision = decided(settings, seen, before, handover, ceiling)
         after = {
             "asked_at": now,
             "told_at": state.get("told_at", 0.0),
             "counts": counts,
             "arrived": arrived,
+            "ceiling": ceiling,
+            "handover": handover.document(),
             "memory": decision.memory.document(),
         }
+        startup = decision.memory.startup
+        if startup is not None and startup != before.startup:
+            board.post_startup(_service(context.app_name), startup)
+        self._tell(context, decision, startup or known, after)
+        return decision.replicas, after
+
+    def _tell(
+        self, context: Any, decision: Decision, startup: float | None, after: dict[str, Any]
+    ) -> None:
+        """Post the decision where it is new, or was not told for a while."""
+        now = after["asked_at"]
         changed = decision.replicas != context.target_num_replicas
         if changed:
             self._log.info(
@@ -64,9 +88,8 @@ class Autoscaler:
         if changed or not 0 <= now - after["told_at"] < TOLD_EVERY:
             after["told_at"] = now
             told = {"replicas": decision.replicas, "reason": decision.reason, "at": now,
-                    "startup": decision.memory.startup}  # fmt: skip
+                    "startup": startup}  # fmt: skip
             board.post_decision(context.app_name, told)
-        return decision.replicas, after
 
 
 def observation(
@@ -102,6 +125,19 @@ def _arrivals(
     counts = {gateway: figures["arrived"] for gateway, figures in loads.items()}
     new = sum(max(0, count - before.get(gateway, count)) for gateway, count in counts.items())
     return before | counts, (state.get("arrived") or 0.0) + new
+
+
+def _ceiling(loads: dict[str, dict[str, Any]], state: dict[str, Any]) -> dict[str, Any] | None:
+    """What a budget pays for: what the gateways tell, and while none does what they told last."""
+    if not loads:
+        return state.get("ceiling")
+    told = [one["ceiling"] for one in loads.values() if one["ceiling"] is not None]
+    return min(told, key=lambda one: one["replicas"], default=None)
+
+
+def _service(application: str) -> str:
+    """The service that an application, such as `chat-r3`, is a release of."""
+    return application.rpartition("-r")[0]
 
 
 def _of_replicas(context: Any, name: str, default: float | None) -> float | None:

@@ -2,7 +2,9 @@
 
 Serve's controller asks the autoscaler ten times a second, in the loop that keeps all applications
 alive; so nothing there may wait for another actor. A look into this store takes a millisecond. What
-is posted is small, holds no text of a client, and is worth nothing after some seconds.
+is posted is small and holds no text of a client. Figures of the load are worth nothing after some
+seconds. How long a replica takes to start is kept by service: it outlives the autoscaler's memory,
+which Serve drops with its controller and begins anew for each release.
 """
 
 from __future__ import annotations
@@ -41,6 +43,17 @@ def post_decision(application: str, decision: dict[str, Any]) -> None:
 def decision(application: str) -> dict[str, Any] | None:
     """The last decision on a release's application; None when there was none."""
     return _get(f"decision/{application}".encode())
+
+
+def post_startup(service: str, seconds: float) -> None:
+    """Post how long a replica of the service takes to start, as it was measured last."""
+    _put(f"startup/{service}", {"seconds": seconds})
+
+
+def startup(service: str) -> float | None:
+    """How long a replica of the service takes to start; None before it was ever measured here."""
+    found = _get(f"startup/{service}".encode())
+    return None if found is None else float(found["seconds"])
 
 
 def _put(key: str, document: dict[str, Any]) -> None:

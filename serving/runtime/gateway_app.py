@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-from grpc.aio import AioRpcError  # type: ignore[import-untyped]
+from grpc.aio import AioRpcError
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
@@ -31,9 +31,9 @@ from serving.gateway import (
     GatewayConfig,
     KeyRing,
     Limiter,
-    LocalLimiter,
     Metrics,
     Ops,
+    RecordedLimiter,
     ReleaseRef,
     Saved,
     ServerTls,
@@ -149,6 +149,9 @@ class Gateway:
         self._keys = Path(args.get("keys", paths.keys))
         self._upstream = ServeUpstream()
         self._metrics = Metrics()
+        # Bound here, so that a port that is taken fails the start and not a request; and before the
+        # counts are read, which whoever has the port may still change.
+        endpoint = _listen(args["host"], args["port"])
         limiter, kept = _limiter(paths, shared="keys" in args)
         self._app = App(
             GatewayConfig.empty(),
@@ -158,13 +161,13 @@ class Gateway:
             audit=Audit(paths.audit),
             limiter=limiter,
         )
-        # Bound here, so that a port that is taken fails the start and not a request.
-        endpoint = _listen(args["host"], args["port"])
         self._tls = ServerTls(*map(Path, args["tls"])) if "tls" in args else None
         ops = _listen(args["host"] if "keys" in args else "127.0.0.1", args["metrics_port"])
         self._tasks = [
             asyncio.create_task(self._serve(self._app, endpoint, self._tls)),
-            asyncio.create_task(self._serve(self._ops(), ops, None)),
+            asyncio.create_task(
+                self._serve(self._ops(paths.audit if "keys" in args else None), ops, None)
+            ),
             asyncio.create_task(self._canary()),
             asyncio.create_task(self._watch().run()),
             asyncio.create_task(kept),
@@ -177,8 +180,8 @@ class Gateway:
         server = gateway_server(app, tls=tls.context if tls else None)
         await server.serve(sockets=[listener])
 
-    def _ops(self) -> Ops:
-        return Ops(self._app, self._metrics.app(), versions(), _replica_addresses)
+    def _ops(self, audit: Path | None) -> Ops:
+        return Ops(self._app, self._metrics.app(), versions(), _replica_addresses, audit)
 
     def _watch(self) -> Watch:
         return Watch(self._app, serve.get_replica_context().replica_id.unique_id)
@@ -257,8 +260,9 @@ def _limiter(paths: RuntimePaths, *, shared: bool) -> tuple[Limiter, Coroutine[A
         limiter = SharedLimiter()
         return limiter, limiter.keep()
     book, saved = Book(), Saved(paths.usage)
-    saved.read_into(book)
-    return LocalLimiter(book, time.time), saved.keep(book)
+    saved.open(book, time.time())
+    recorded = RecordedLimiter(book, saved, time.time)
+    return recorded, recorded.keep()
 
 
 async def _replica_addresses() -> dict[str, list[str]]:

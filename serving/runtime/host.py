@@ -26,9 +26,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from serving.runtime.launcher import free_port
-from serving.runtime.paths import RuntimePaths
+from serving.runtime.paths import LOOPBACK_ONLY, NODE_ADDRESS, RuntimePaths
 from serving.runtime.versions import versions
-from serving.serve_config import GATEWAY, REPLICA
+from serving.serve_config import GATEWAY, GATEWAY_RESOURCE, REPLICA
 
 OBJECT_STORE = 96 * 2**20
 """Bytes of Ray's object store: requests and answers pass by gRPC, so it stays nearly empty."""
@@ -54,6 +54,7 @@ class Host:
         import ray
         from ray import serve
 
+        address = os.environ.get(NODE_ADDRESS)
         ray.init(
             address="local",
             num_cpus=max(2, os.cpu_count() or 2),
@@ -63,15 +64,20 @@ class Host:
             configure_logging=False,
             namespace="serve",
             _temp_dir=str(self._paths.ray),
+            **_of_several(address),
         )
+        if address:
+            self._endpoint["ray"] = ray.get_runtime_context().gcs_address
         serve.start(proxy_location="Disabled")
 
     def record(self) -> None:
         """Say who the host is: a later command finds it, and does not believe a reused pid."""
         told = {"pid": os.getpid(), "started_at": self._started_at, "versions": versions()}
         record = told | self._endpoint
-        self._paths.host_record.touch(mode=0o600)
-        self._paths.host_record.write_text(json.dumps(record))
+        whole = self._paths.host_record.with_suffix(".new")
+        whole.touch(mode=0o600)
+        whole.write_text(json.dumps(record))
+        whole.replace(self._paths.host_record)  # whoever looks must find all of it
 
     def stop(self) -> None:
         """End Serve's replicas gracefully, then Ray."""
@@ -210,6 +216,15 @@ def _memory(pid: int | None) -> int:
         return 0
 
 
+def _of_several(address: str | None) -> dict[str, Any]:
+    """What a Ray is told that further machines may join: where this one is, and that gateways
+    belong here, where clients look for the endpoint."""
+    if not address:
+        return {}
+    told: dict[str, Any] = {"resources": {GATEWAY_RESOURCE: 1}}
+    return told if os.environ.get(LOOPBACK_ONLY) else told | {"_node_ip_address": address}
+
+
 def _private(path: Path) -> socket.socket:
     """A socket that only this user can open: one that uvicorn makes is open to all (0666)."""
     os.umask(0o077)
@@ -227,6 +242,7 @@ def main() -> None:
     paths = RuntimePaths(Path(sys.argv[1]))
     host.record()
     host.start()
+    host.record()
     log.info("Ray and Serve are up after %.1f s", time.monotonic() - began)
     server = uvicorn.Server(uvicorn.Config(host.control_app(), log_level="warning"))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

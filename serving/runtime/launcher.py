@@ -25,7 +25,8 @@ import psutil
 from llmops.errors import TargetError
 from llmops.events import Flow, Progress
 from serving.runtime.control import Control
-from serving.runtime.paths import LOOPBACK_ONLY, RuntimePaths
+from serving.runtime.network import Network
+from serving.runtime.paths import LOOPBACK_ONLY, NODE_ADDRESS, RuntimePaths
 
 START_DEADLINE = 120.0
 """Seconds a host may take until it answers; about 12 on two cores."""
@@ -54,31 +55,46 @@ SOCKETS = (
 """Everything that may listen while a runtime is up. A test compares it with what does."""
 
 
-def environment(paths: RuntimePaths, base: dict[str, str]) -> dict[str, str]:
-    """The host's environment: what makes Ray private, quiet and bound to loopback."""
+_LOOPBACK = {
+    LOOPBACK_ONLY: "1",
+    # Named for other systems, it does the same on Linux: the node's address is 127.0.0.1, and the
+    # servers of a node with a loopback address bind to loopback only.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+
+
+def environment(
+    paths: RuntimePaths, base: dict[str, str], network: Network | None = None
+) -> dict[str, str]:
+    """The host's environment: what makes Ray private, quiet and, where it is on one machine alone,
+    bound to loopback."""
     kept = {name: value for name, value in base.items() if not name.startswith("RAY_")}
-    return kept | {
-        "RAY_AUTH_MODE": "token",
-        LOOPBACK_ONLY: "1",
-        "RAY_AUTH_TOKEN_PATH": str(paths.token),
-        # Named for other systems, it does the same on Linux: the node's address is 127.0.0.1, and
-        # the servers of a node with a loopback address bind to loopback only.
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_DISABLE_IMPORT_WARNING": "1",
-        "RAY_DEDUP_LOGS": "0",
-        # Ray would run its workers at niceness 15: an engine that yields to whatever else runs.
-        "RAY_worker_niceness": "0",
-        "AUTOSCALER_METRIC_PORT": str(free_port()),
-        "DASHBOARD_METRIC_PORT": str(free_port()),
-        # Requests are handled on the replica's own loop and by gRPC: two hops of threads fewer.
-        "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
-        "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
-        "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
-        "RAY_SERVE_LOG_TO_STDERR": "0",
-        "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
-        "PYTHONUNBUFFERED": "1",
-    }
+    kept.pop(LOOPBACK_ONLY, None)
+    alone = network is None or network.loopback
+    named = {NODE_ADDRESS: network.address} if network else {}
+    return (
+        kept
+        | (_LOOPBACK if alone else {})
+        | named
+        | {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(paths.token),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_DISABLE_IMPORT_WARNING": "1",
+            "RAY_DEDUP_LOGS": "0",
+            # Ray would run its workers at niceness 15: an engine that yields to whatever else runs.
+            "RAY_worker_niceness": "0",
+            "AUTOSCALER_METRIC_PORT": str(free_port()),
+            "DASHBOARD_METRIC_PORT": str(free_port()),
+            # Requests are handled on the replica's own loop and by gRPC: two hops of threads fewer.
+            "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+            "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+            "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
+            "RAY_SERVE_LOG_TO_STDERR": "0",
+            "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
 
 
 def free_port() -> int:
@@ -114,7 +130,11 @@ def host_process(paths: RuntimePaths) -> psutil.Process | None:
 
 
 def ensure_host(
-    paths: RuntimePaths, host: str, port: int, tls: tuple[str, str] | None = None
+    paths: RuntimePaths,
+    host: str,
+    port: int,
+    tls: tuple[str, str] | None = None,
+    network: Network | None = None,
 ) -> Flow[Control]:
     """Start the host if it is not up; return its control.
 
@@ -123,6 +143,7 @@ def ensure_host(
         host: Address of the endpoint, of a host that is started.
         port: Its port.
         tls: Files of its certificate and key; None where it speaks plain HTTP.
+        network: How further machines can join its Ray; None where it is alone.
 
     Raises:
         TargetError: When it cannot start; with the end of its log.
@@ -132,9 +153,9 @@ def ensure_host(
         return control
     yield from stop_host(paths)
     private_directory(paths.sockets)
-    _write_token(paths.token)
+    write_token(paths.token, network.token() if network else secrets.token_hex(32))
     paths.host_log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    process = _spawn(paths, [host, str(port), *(tls or ())])
+    process = _spawn(paths, [host, str(port), *(tls or ())], network)
     began = time.monotonic()
     while not control.alive():
         elapsed = time.monotonic() - began
@@ -148,7 +169,9 @@ def ensure_host(
     return control
 
 
-def _spawn(paths: RuntimePaths, endpoint: list[str]) -> subprocess.Popen[bytes]:
+def _spawn(
+    paths: RuntimePaths, endpoint: list[str], network: Network | None
+) -> subprocess.Popen[bytes]:
     with paths.host_log.open("ab") as log:
         os.fchmod(log.fileno(), 0o600)
         command = [sys.executable, "-m", "serving.runtime.host", str(paths.home), *endpoint]
@@ -158,15 +181,16 @@ def _spawn(paths: RuntimePaths, endpoint: list[str]) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env=environment(paths, dict(os.environ)),
+            env=environment(paths, dict(os.environ), network),
             cwd="/",
         )
 
 
-def _write_token(path: Path) -> None:
+def write_token(path: Path, token: str) -> None:
+    """Put Ray's token where its processes look for it."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32))
+        file.write(token)
 
 
 def _last_line(log: Path) -> str:

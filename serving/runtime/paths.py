@@ -17,6 +17,9 @@ LOOPBACK_ONLY = "LLMOPS_LOOPBACK"
 """Set to 1 in the environment of a runtime that is on one machine alone. Where the nodes are pods,
 they must reach each other, and network policies stand in for loopback."""
 
+NODE_ADDRESS = "LLMOPS_NODE_ADDRESS"
+"""Set in the environment of a runtime whose Ray may have several machines: this one's address."""
+
 
 @dataclass(frozen=True, slots=True)
 class RuntimePaths:
@@ -39,6 +42,11 @@ class RuntimePaths:
     def host_record(self) -> Path:
         """Who the host is: pid and start time, written by the host itself."""
         return self.sockets / "host.json"
+
+    @property
+    def joined(self) -> Path:
+        """Which head this machine's node has joined, written by the node itself."""
+        return self.sockets / "joined"
 
     @property
     def ray(self) -> Path:

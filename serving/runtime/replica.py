@@ -36,10 +36,12 @@ log = logging.getLogger("llmops.replica")
 class Replica:
     """One engine. Its requests are `(method, path, headers, body)`; see `serving.engines.call`."""
 
-    async def __init__(self, home: str, run: dict[str, Any], fetch: bool) -> None:  # type: ignore[misc]
+    async def __init__(  # type: ignore[misc]
+        self, home: str, run: dict[str, Any], fetch: bool, pod: bool
+    ) -> None:
         self._run = EngineRun(**run)
         self._paths = RuntimePaths(Path(home))
-        self._fetch = fetch
+        self._fetch, self._pod = fetch, pod
         self._stack = contextlib.AsyncExitStack()
         self._own_log()
         try:
@@ -54,12 +56,12 @@ class Replica:
         path = self._paths.engine_log(self._run.service, self._run.release)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        into = _both(path) if self._fetch else file
+        into = _both(path) if self._pod else file
         os.dup2(into, 1)
         os.dup2(into, 2)
         os.close(file)
         # Where standard error goes into the file as well, once is enough.
-        handler = logging.StreamHandler() if self._fetch else logging.FileHandler(path)
+        handler = logging.StreamHandler() if self._pod else logging.FileHandler(path)
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
         log.addHandler(handler)
         log.setLevel(logging.INFO)
@@ -144,4 +146,5 @@ def _both(path: Path) -> int:
 def build(args: dict[str, Any]) -> serve.Application:
     """Serve's entry point for a release's application."""
     deployment = serve.deployment(name=REPLICA)(Replica)
-    return deployment.bind(args["home"], args["run"], args.get("fetch", False))
+    fetch = args.get("fetch", False)
+    return deployment.bind(args["home"], args["run"], fetch, fetch and not args.get("machine"))

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from grpc.aio import AioRpcError  # type: ignore[import-untyped]
+from grpc.aio import AioRpcError
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
@@ -77,9 +77,13 @@ class Watch:
         known = {release: replicas_of(found, release) for release in self._app.releases()}
         self._app.know(known, max(1, _counts(found.get(GATEWAY, {}))["RUNNING"]))
         now = time.time()
+        decided = {}
         for release, figures in self._app.figures().items():
             name = application_name(release.service, release.number)
             await asyncio.to_thread(board.post_load, name, self._gateway, figures | {"at": now})
+            if (decision := await asyncio.to_thread(board.decision, name)) is not None:
+                decided[release] = decision
+        self._app.scaling.decided(decided)
 
 
 def replicas_of(found: Mapping[str, Any], release: ReleaseRef) -> Replicas:

@@ -211,7 +211,6 @@ GATEWAY = {"services": {"chat": {"releases": {"3": 100}}}}
 def held() -> dict[str, Any]:
     """What Serve holds of it: the same, with defaults of its own."""
     apps = copy.deepcopy({app["name"]: app for app in CONFIG["applications"]})
-    del apps["chat-r3"]["deployments"][0]["max_constructor_retry_count"]
     return {name: app | {"external_scaler_enabled": False} for name, app in apps.items()}
 
 

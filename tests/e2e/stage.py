@@ -5,13 +5,11 @@ Nothing here looks inside llmops: it runs the installed program and speaks HTTP,
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,7 +20,9 @@ from typing import Any
 import httpx
 import psutil
 
-LLMOPS = Path(sys.executable).with_name("llmops")
+from tests.support import program
+from tests.support.program import Done
+
 DEADLINE = 420.0
 """Seconds that one command may take; a start takes about 60 on two busy cores."""
 
@@ -33,22 +33,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-@dataclass(frozen=True)
-class Done:
-    """A command that has ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def text(self) -> str:
-        return self.out + self.err
-
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass
@@ -90,26 +74,11 @@ class Stage:
 
     def run(self, *arguments: str, stdin: str | None = None, seconds: float = DEADLINE) -> Done:
         """Run the program to its end."""
-        done = subprocess.run(
-            [str(LLMOPS), *arguments],
-            env=self.environment,
-            input=stdin if stdin is not None else "",
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+        return program.run(arguments, self.environment, seconds=seconds, stdin=stdin or "")
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Begin a command and return while it runs."""
-        return subprocess.Popen(
-            [str(LLMOPS), *arguments],
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        return program.start(arguments, self.environment)
 
     def deploy(self, spec: Path) -> Done:
         """Deploy without questions."""

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.docs import pages
-from tests.e2e.stage import DEADLINE, LLMOPS, Done, Stage
+from tests.e2e.stage import DEADLINE, Stage
+from tests.support.program import LLMOPS, Done
 
 NAME = "hello"
 PORT = "8000"

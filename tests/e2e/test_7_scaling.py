@@ -1,4 +1,5 @@
-"""Replicas that follow the load, on the real runtime: 1, 2, 1, none, and 1 again, nothing lost.
+"""Replicas that follow the load, on the real runtime: 1, 2, 1, none, and 1 again, nothing lost; and
+the simulator of scaling held against them.
 
 A stage of its own: the service goes to sleep, and tests that share one would wake it.
 """
@@ -16,7 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks import live
+from llmops.policies.simulation import compare, read_profile, replica_of, settings_for
+from llmops.spec import load
 from tests.e2e.stage import Stage, free_port, until
+from tests.support.tiny_model import make_tiny_model
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(900)]
 
@@ -24,6 +29,11 @@ NAME = "scales"
 SCALING = (
     "{replicas: 0..2, target_in_flight: 2, settle: 5s, idle: 30s, hold: {requests: 4, wait: 2min}}"
 )
+SIMULATED = "{replicas: 1..2, target_in_flight: 1, max_in_flight: 16, settle: 14s}"
+CONTEXT = 512
+TRIES = 3
+"""Live runs that the simulator may be held against: starts on a busy machine vary by more than the
+tolerance. A wrong simulator is outside of it in each."""
 START = 300.0
 """Seconds that a replica may take to start on two busy cores."""
 
@@ -59,11 +69,15 @@ class Scales:
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=START))
 
     def __post_init__(self) -> None:
-        self._state = self.stage.status(NAME)["metrics_url"] + "state"
+        self.told_at = self.stage.status(NAME)["metrics_url"] + "state"
+
+    def told(self) -> Any:
+        """What the gateway tells of the service, on the port of its metrics."""
+        return httpx.get(self.told_at, timeout=60).json()["services"][NAME]
 
     def service(self) -> Any:
-        """What the gateway tells of the service, on the port of its metrics."""
-        told = httpx.get(self._state, timeout=60).json()["services"][NAME]
+        """The same with the replicas of its one release, which the timeline keeps."""
+        told = self.told()
         counts = next(iter(told["replicas"].values()))
         text = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "none"
         if not self.timeline or not self.timeline[-1].endswith(f"  {text}"):
@@ -76,8 +90,13 @@ class Scales:
 
     def why(self) -> str:
         """Why there are as many replicas as there are."""
-        [release] = self.stage.status(NAME)["releases"]
+        release = self.release()
         return f"{release['wanted']}: {release['scaling']}"
+
+    def release(self) -> Any:
+        """What `status` tells of the release."""
+        [release] = self.stage.status(NAME)["releases"]
+        return release
 
     def ask(self, tokens: int = 300, **fields: Any) -> Answer:
         body = {"model": NAME, "prompt": "one two", "max_tokens": tokens, "ignore_eos": True,
@@ -174,3 +193,55 @@ def test_who_asks_a_sleeping_service_waits_and_sees_why(scales: Scales) -> None:
         assert answer.comments, "a stream shows that it waits"
         assert answer.comments[0].startswith(": waiting for a replica, ")
     assert scales.service()["counts"]["running"] >= 1
+
+
+# The simulator
+
+
+def release_another_policy(scales: Scales, tmp_path: Path) -> Path:
+    """The service with the policy and the model that a trace is for; it begins with one replica."""
+    model = make_tiny_model(tmp_path / "model", **live.SHAPE)
+    spec = scales.stage.spec(NAME, f"file://{model}", scaling=SIMULATED)
+    done = scales.stage.deploy(spec)
+    assert done.code == 0, done.text
+    number = str(scales.release()["number"])
+    until(lambda: list(scales.told()["replicas"]) == [number])
+    return spec
+
+
+def measure(scales: Scales, file: Path) -> None:
+    """A replica's profile; after a start, if scaling has measured none yet."""
+    until(lambda: scales.has(1), START)
+    if scales.release()["startup"] is None:
+        high = Load(scales, clients=6)
+        until(lambda: scales.has(2), START)
+        high.stop()
+        until(lambda: scales.has(1), START)
+    done = scales.stage.run("bench", NAME, "--profile", str(file))
+    assert done.code == 0, done.text
+    until(lambda: scales.has(1), START)
+
+
+@pytest.mark.timeout(2400)
+def test_the_simulator_shows_what_the_live_service_does(scales: Scales, tmp_path: Path) -> None:
+    deployment = load([release_another_policy(scales, tmp_path)])
+    service = live.Service(NAME, f"{scales.stage.url}/v1", scales.told_at, scales.key)
+    for seed in range(TRIES):
+        measure(scales, tmp_path / "profile.yaml")
+        profile = replica_of(deployment, read_profile(tmp_path / "profile.yaml"))
+        settings = settings_for(deployment, profile.startup)
+        trace = live.trace_for(profile, settings, CONTEXT // 2, seed)
+        run, allowed = live.play(service, trace), live.tolerance(profile)
+        simulated = live.simulated(settings, trace, profile)
+        found = compare(simulated, run.observed, allowed)
+        scales.timeline.append(
+            f"live {live.changes(run.observed)}; lost {run.lost}\nsimulated"
+            f" {live.changes(live.observed_of(simulated))}\n{found}\n{allowed}\n{profile}"
+        )
+        if found.within:
+            break
+    assert found.within, "\n".join(scales.timeline)
+    assert run.lost == 0
+    for name, (other, replica) in live.wrong(settings, profile).items():
+        found = compare(live.simulated(other, trace, replica), run.observed, allowed)
+        assert not found.within, f"{name} would not be found: {found}"

@@ -16,7 +16,8 @@ import pytest
 from llmops.windows import DAYS
 from tests.docs import guide
 from tests.docs.guide import POLICIES, Step
-from tests.e2e.stage import DEADLINE, LLMOPS, Stage, free_port
+from tests.e2e.stage import DEADLINE, Stage, free_port
+from tests.support.program import LLMOPS
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(1500)]
 

@@ -46,6 +46,12 @@ def test_figures_of_a_clock_that_goes_ahead_are_not_believed() -> None:
     assert board.loads("chat-r3", NOW) == {}
 
 
+def test_how_long_a_start_takes_is_kept_by_service() -> None:
+    assert board.startup("chat") is None
+    board.post_startup("chat", 41.5)
+    assert (board.startup("chat"), board.startup("search")) == (41.5, None)
+
+
 def test_the_last_decision_is_found() -> None:
     assert board.decision("chat-r3") is None
     board.post_decision("chat-r3", {"replicas": 1})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from llmops.planning import Plan, Spending
 from llmops.policies.scaling import ScalingSettings
 from serving.gateway import GatewayConfig
 from serving.scaling_config import autoscaling_config, gateway_table, settings_of
@@ -69,6 +71,29 @@ def test_the_gateway_holds_requests_of_a_service_that_may_sleep() -> None:
     assert scaling.hold is not None
     assert (scaling.hold.requests, scaling.hold.seconds) == (7, 90)
     assert (scaling.ttft, scaling.tpot) == (0.5, 0.05)
+
+
+def paid(budget: float, **scaling: Any) -> Plan:
+    plan = release("chat", 1, scaling=scaling).plan
+    on_two = replace(plan.layout, tensor=2)
+    upkeep = replace(plan.upkeep, spending=Spending(budget, 3.0, "acme"))
+    return replace(plan, layout=on_two, upkeep=upkeep)
+
+
+def test_a_budget_is_told_by_the_table_as_replicas_and_is_no_part_of_the_releases_config() -> None:
+    plan = paid(20.0, replicas="1..4")
+    assert gateway_table(plan) == {"ceiling": {"replicas": 3, "by": "acme"}}
+    free = replace(plan, upkeep=replace(plan.upkeep, spending=None))
+    assert gateway_table(free) == {}
+    assert autoscaling_config(plan) == autoscaling_config(free)
+    live = replace(release("chat", 1), plan=plan)
+    GatewayConfig.parse(routes([live], {("chat", 1): 100}, "k") | {"generation": 1})
+
+
+def test_a_budget_of_exactly_so_many_replicas_pays_for_all_of_them() -> None:
+    for replicas in range(1, 200):
+        assert Spending(0.1 * replicas, 0.1, "acme").replicas(1) == replicas
+        assert Spending(0.1 * replicas - 0.01, 0.1, "acme").replicas(1) == replicas - 1
 
 
 def test_the_gateway_holds_nothing_where_a_replica_is_always_left() -> None:

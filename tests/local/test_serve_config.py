@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmops.releases import State
 from serving.gateway import GatewayConfig
 from serving.serve_config import (
     GATEWAY,
@@ -88,9 +89,30 @@ def test_a_service_that_is_only_staged_has_limits_too() -> None:
     assert table.services["chat"].context == 8192
 
 
-def test_a_failed_start_is_not_repeated_for_long() -> None:
-    for name in ("chat-r3", "chat-r4", "search-r1"):
-        assert deployment_of(name)["max_constructor_retry_count"] == 1
+def test_serve_is_told_nothing_that_its_schema_drops() -> None:
+    schema = pytest.importorskip("ray.serve.schema").DeploymentSchema
+    for name in (GATEWAY, "chat-r3", "chat-r4", "search-r1"):
+        assert deployment_of(name).keys() <= schema.model_fields.keys()
+
+
+def test_the_table_tells_with_how_many_replicas_a_release_begins_while_it_is_on_its_way() -> None:
+    coming = replace(NEW, state=State.STAGING, begins=3)
+    told = routes([OLD, coming], SHARES, "k")["services"]["chat"]["releases"]
+    assert told == [{"release": 3, "share": 100}, {"release": 4, "share": 0, "begins": 3}]
+    GatewayConfig.parse(routes([OLD, coming], SHARES, "k") | {"generation": 1})
+    come = routes([OLD, replace(coming, state=State.LIVE)], SHARES, "k")
+    assert come["services"]["chat"]["releases"][1] == {"release": 4, "share": 0}
+
+
+def test_a_release_whose_number_is_fixed_begins_with_that() -> None:
+    coming = replace(OLD, state=State.STAGING, begins=3)
+    assert routes([coming], {}, "k")["services"]["chat"]["releases"] == [{"release": 3, "share": 0}]
+
+
+def test_what_a_release_begins_with_is_no_part_of_its_own_config() -> None:
+    coming = replace(NEW, state=State.STAGING, begins=3)
+    config = render([coming], routes([coming], {}, "k"), SETTINGS, 1)
+    assert config["applications"][1] == applications()["chat-r4"]
 
 
 def test_replicas_are_a_number_or_a_range_with_its_aim() -> None:

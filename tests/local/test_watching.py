@@ -40,6 +40,7 @@ class FakeApp:
 
     def __init__(self) -> None:
         self.known: Any = None
+        self.scaling: Any = None
 
     def releases(self) -> list[ReleaseRef]:
         return [CHAT, ReleaseRef("other", 1)]
@@ -85,7 +86,11 @@ async def test_a_look_tells_the_gateway_and_posts_its_figures(
 ) -> None:
     posted: list[tuple[str, str, dict[str, Any]]] = []
     monkeypatch.setattr(board, "post_load", lambda *one: posted.append(one))
+    decision = {"replicas": 1, "reason": "somebody asked lately", "at": 5.0}
+    monkeypatch.setattr(board, "decision", {"chat-r3": decision}.get)
     app: Any = FakeApp()
+    decided: list[Any] = []
+    app.scaling = SimpleNamespace(decided=decided.append)
     gateways = application("RUNNING", "RUNNING", "STARTING")
     found = {"chat-r3": application("RUNNING"), "llmops-gateway": gateways}
     await Watch(app, "gateway-a", lambda: found).look()
@@ -93,3 +98,4 @@ async def test_a_look_tells_the_gateway_and_posts_its_figures(
     [(name, gateway, figures)] = posted
     assert (name, gateway, figures["arrived"]) == ("chat-r3", "gateway-a", 5)
     assert figures["at"] > 0
+    assert decided == [{CHAT: decision}]

@@ -1,5 +1,6 @@
 """This machine's runtime and its files, looked at from inside."""
 
-from serving.auditing.inside.checks import inside_checks, promises_here
+from serving.auditing.inside.checks import counts_here, inside_checks, promises_here
+from serving.auditing.inside.log import tampered
 
-__all__ = ["inside_checks", "promises_here"]
+__all__ = ["counts_here", "inside_checks", "promises_here", "tampered"]

@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from llmops.errors import InputError, TargetError
+from llmops.knowing import neighbours
+from llmops.opening import recorded
 from llmops.planning import Plan
 from llmops.policies import Finding
 from llmops.releases import Release
@@ -16,7 +18,8 @@ from serving.auditing.inside import drift, files, log, settings, sockets, versio
 from serving.auditing.records import leftover_keys, policies
 from serving.auditing.routes import Route
 from serving.auditing.running import components, holes
-from serving.auditing.subject import Promises
+from serving.auditing.subject import Counted, Counts, Promises
+from serving.gateway import PICO, counted
 from serving.local import LocalTarget
 from serving.runtime.control import Control
 from serving.runtime.launcher import family
@@ -114,7 +117,9 @@ class Here:
 
     def policies(self) -> Iterator[Finding]:
         held, keys = self.target.policies.read()[0].current(), self.target.keys(self.service)
-        yield from policies(held, self.live, keys, components(self.running), time.time())
+        now, known = time.time(), components(self.running)
+        beside = neighbours(self.target, recorded(self.live.plan), held, now)
+        yield from policies(held, self.live, keys, known, now, neighbours=beside)
 
     def leftovers(self) -> Iterator[Finding]:
         yield from leftover_keys(self.target.keys(self.service), self.service, time.time())
@@ -162,6 +167,17 @@ def promises_here(target: LocalTarget, service: str) -> Promises:
         routes=tuple(Route(path, method) for method, path in (told or {}).get("routes", ())),
         routes_unknown=unknown,
     )
+
+
+def counts_here(target: LocalTarget, service: str) -> Counts:
+    """What this machine's record says that a key of a service has used."""
+    usage = target.runtime.paths.usage
+
+    def counts(key: str) -> Counted | None:
+        found = counted(usage, f"{service}/{key}", time.time())
+        return Counted(found[0], found[1] / PICO) if found else None
+
+    return counts
 
 
 def _needs_tls(plan: Plan) -> str:

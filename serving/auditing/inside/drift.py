@@ -8,9 +8,6 @@ from typing import Any
 from llmops.policies import Finding
 from serving.auditing.telling import finding
 
-NOT_KEPT = frozenset({"max_constructor_retry_count"})
-"""Fields that Serve's schema of a config does not have: it drops them, and keeps its default."""
-
 FIX = "deploy again: the whole config is written anew from the records"
 
 
@@ -53,8 +50,6 @@ def differences(should: Any, found: Any, path: str = "") -> Iterator[tuple[str, 
     Serve adds its own defaults."""
     if isinstance(should, Mapping) and isinstance(found, Mapping):
         for key, value in should.items():
-            if key in NOT_KEPT and key not in found:
-                continue
             yield from differences(value, found.get(key), f"{path}.{key}" if path else str(key))
     elif isinstance(should, Sequence) and not isinstance(should, str):
         if not isinstance(found, Sequence) or len(found) != len(should):

@@ -11,7 +11,7 @@ from llmops.policies import Finding
 from serving.auditing.telling import finding
 
 SECRET = (
-    "keys.json", "keys.lock", "usage.json", "policies.json", "members.json", "operator-keys/*",
+    "keys.json", "keys.lock", "usage.*", "policies.json", "members.json", "operator-keys/*",
     "releases/*", "logs/audit*", "tls/*key*",
 )  # fmt: skip
 """Files below the home that nobody else may open, whatever the folders above them say."""

@@ -17,6 +17,7 @@ from serving.auditing.outside import (
     framing,
     isolation,
     limits,
+    spending,
     tls,
 )
 from serving.auditing.subject import Outside
@@ -52,7 +53,8 @@ LOOKS: tuple[tuple[str, str, Look], ...] = (
     ("audit.limits.tokens", "the limit of tokens per minute", limits.tokens),
     ("audit.limits.concurrent", "the limit of requests in flight", limits.concurrent),
     ("audit.limits.requests", "the limit of requests per minute", limits.requests),
-    ("audit.limits", "the limits of a day and a month", limits.too_dear),
+    ("audit.limits.day", "the limit of tokens per day", spending.day),
+    ("audit.limits.month", "the limit of money per month", spending.month),
     ("audit.expired-key", "a key after its end", access.expired),
     ("audit.revoked-key", "a key that was revoked", access.revoked),
     ("audit.traceback", "all answers, for what is inside", answers.tracebacks),
@@ -63,8 +65,9 @@ LOOKS: tuple[tuple[str, str, Look], ...] = (
 
 NOT_PROXIED = frozenset({"audit.smuggling", "audit.paths", "audit.host", "audit.methods",
                          "audit.tls.plain", "audit.tls.version", "audit.tls.ciphers",
-                         "audit.tls.certificate"})  # fmt: skip
-"""What says nothing of the gateway where a proxy on the way reads, and answers, it first."""
+                         "audit.tls.certificate", "audit.two-keys"})  # fmt: skip
+"""What says nothing of the gateway where a proxy on the way reads, and answers, it first: the API
+server also keeps `authorization` to itself, so that of two keys one arrives."""
 
 
 def outside_checks(outside: Outside) -> tuple[Check, ...]:

@@ -1,7 +1,4 @@
-"""Limits of a key, tried: politely, with keys of the audit's own, and without generating much.
-
-What cannot be tried without spending a day's tokens, or real money, is told as not checked.
-"""
+"""Limits of a minute, tried: politely, with keys of the audit's own, without generating much."""
 
 from __future__ import annotations
 
@@ -125,14 +122,3 @@ def tokens(outside: Outside) -> Iterator[Finding]:
             asked.proof,
             FIX,
         )
-
-
-def too_dear(outside: Outside) -> Iterator[Finding]:
-    """Limits that an audit does not try."""
-    limits = outside.promises.limits
-    for name, value in (
-        ("tokens per day", limits.tokens_per_day),
-        ("money per month", limits.usd_per_month),
-    ):
-        if value is not None:
-            yield unchecked(f"the limit of {name}", "an audit does not spend it to see it end")

@@ -3,8 +3,9 @@
 from serving.gateway.limiter.book import Book, Open
 from serving.gateway.limiter.headers import duration, rate_limit_headers
 from serving.gateway.limiter.limiter import Limiter, LimiterGone, LocalLimiter
-from serving.gateway.limiter.saved import Saved
-from serving.gateway.limiter.values import Ask, Bounds, Denied, Left, Reason, Standing, Tokens
+from serving.gateway.limiter.recording import RecordedLimiter
+from serving.gateway.limiter.saved import Saved, counted
+from serving.gateway.limiter.values import PICO, Ask, Bounds, Denied, Left, Reason, Standing, Tokens
 
 __all__ = [
     "Ask",
@@ -16,10 +17,13 @@ __all__ = [
     "LimiterGone",
     "LocalLimiter",
     "Open",
+    "PICO",
     "Reason",
+    "RecordedLimiter",
     "Saved",
     "Standing",
     "Tokens",
+    "counted",
     "duration",
     "rate_limit_headers",
 ]

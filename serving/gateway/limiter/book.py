@@ -18,48 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from serving.gateway.limiter.bucket import Bucket
-from serving.gateway.limiter.period import Period, day_ends, day_of, month_ends, month_of
-from serving.gateway.limiter.values import (
-    PICO,
-    Ask,
-    Bounds,
-    Denied,
-    Left,
-    Reason,
-    Standing,
-    Tokens,
-)
-
-PLACE_AGAIN = 1.0
-"""Seconds after which a request without a place may ask again: nobody knows when one ends."""
-HOUR = 3600.0
-USED = ("requests", "tokens", "day", "month")
-"""What of an account outlives a book."""
-
-
-@dataclass(slots=True)
-class _Account:
-    requests: Bucket = field(default_factory=Bucket)
-    tokens: Bucket = field(default_factory=Bucket)
-    day: Period = field(default_factory=Period)
-    month: Period = field(default_factory=Period)
-    open: int = 0
-
-    def idle(self, now: float) -> bool:
-        """Whether a new account would be the same, for all that a bucket may still owe."""
-        asked = max(self.requests.since, self.tokens.since)
-        over = self.month.number < month_of(now) or not (self.month.used or self.day.used)
-        return not self.open and over and now - asked > HOUR
-
-    def dump(self) -> dict[str, list[float]]:
-        """What was used."""
-        return {name: getattr(self, name).dump() for name in USED}
-
-    def merge(self, used: Mapping[str, list[float]]) -> None:
-        """Count what was used elsewhere."""
-        for name in USED:
-            getattr(self, name).merge(*used[name])
+from serving.gateway.limiter.account import Account, overdrawn, overfull, standing_of
+from serving.gateway.limiter.values import Ask, Denied, Standing, Tokens
 
 
 @dataclass(slots=True)
@@ -77,7 +37,7 @@ class Book:
     """The accounts, and what is in flight."""
 
     def __init__(self) -> None:
-        self._accounts: dict[str, _Account] = {}
+        self._accounts: dict[str, Account] = {}
         self._open: dict[str, Open] = {}
 
     def admit(self, ask: Ask, now: float, owner: str = "") -> Standing | Denied:
@@ -90,13 +50,13 @@ class Book:
         """
         account = self._account(ask.account, now)
         if ask.id in self._open:
-            return _standing(account, ask.bounds, now)
-        if wrong := _overfull(account, ask.bounds, now):
-            return Denied(*wrong, _standing(account, ask.bounds, now))
+            return standing_of(account, ask.bounds, now)
+        if wrong := overfull(account, ask.bounds, now):
+            return Denied(*wrong, standing_of(account, ask.bounds, now))
         if ask.bounds.requests_per_minute is not None:
             account.requests.take(1, ask.bounds.requests_per_minute, now)
         self.adopt(Open(ask, owner), now)
-        return _standing(account, ask.bounds, now)
+        return standing_of(account, ask.bounds, now)
 
     def reserve(self, ask: Ask, most: Tokens, now: float) -> Standing | Denied:
         """Set aside the most that a request that was let in can take.
@@ -107,14 +67,15 @@ class Book:
         entry = self._open[ask.id]
         account = self._account(ask.account, now)
         if entry.tokens.total:
-            return _standing(account, ask.bounds, now)
-        if wrong := _overdrawn(account, ask.bounds, most, now):
-            return Denied(*wrong, _standing(account, ask.bounds, now))
+            return standing_of(account, ask.bounds, now)
+        account.bound(ask.bounds)
+        if wrong := overdrawn(account, ask.bounds, most, now):
+            return Denied(*wrong, standing_of(account, ask.bounds, now))
         if ask.bounds.tokens_per_minute is not None:
             account.tokens.take(most.total, ask.bounds.tokens_per_minute, now)
-        entry.ask = ask
+        entry.ask, account.asked = ask, now
         self._set_aside(entry, most, account)
-        return _standing(account, ask.bounds, now)
+        return standing_of(account, ask.bounds, now)
 
     def settle(self, ask: Ask, used: Tokens | None, now: float) -> None:
         """End a request: count what it has used, and give its place back.
@@ -161,9 +122,25 @@ class Book:
 
     def dump(self, now: float) -> dict[str, Any]:
         """What was used, for `merge`: plain data. What is set aside is not in it."""
-        for name in [name for name, account in self._accounts.items() if account.idle(now)]:
-            del self._accounts[name]
+        self._forget(now)
         return {name: account.dump() for name, account in self._accounts.items()}
+
+    def ahead(self, now: float) -> dict[str, Any]:
+        """What to put on record, for `merge` after a crash: what was used, what is set aside, and
+        where a key asks just now some of its limit more, so that not each request has to wait for
+        the record. Until `recorded` is told of it, it covers nothing."""
+        self._forget(now)
+        return {name: account.ahead(now) for name, account in self._accounts.items()}
+
+    def recorded(self, record: Mapping[str, Any]) -> None:
+        """That what `ahead` gave, or what was merged, is on record."""
+        for name, account in self._accounts.items():
+            if name in record:
+                account.recorded(record[name])
+
+    def covered(self, account: str) -> bool:
+        """Whether all that an account may have used by now is on record, where it is limited."""
+        return account not in self._accounts or self._accounts[account].covered()
 
     def merge(self, dumped: Mapping[str, Any], now: float) -> None:
         """Count what was used before, by another book of the same accounts: the larger stands.
@@ -177,51 +154,15 @@ class Book:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("it holds no accounts") from error
 
-    def _set_aside(self, entry: Open, most: Tokens, account: _Account) -> None:
+    def _forget(self, now: float) -> None:
+        for name in [name for name, account in self._accounts.items() if account.idle(now)]:
+            del self._accounts[name]
+
+    def _set_aside(self, entry: Open, most: Tokens, account: Account) -> None:
         entry.tokens, entry.day, entry.month = most, account.day.number, account.month.number
-        account.day.set_aside(entry.day, most.total)
-        account.month.set_aside(entry.month, entry.ask.bounds.cost(most))
+        account.set_aside(most, entry.ask.bounds)
 
-    def _account(self, name: str, now: float) -> _Account:
-        account = self._accounts.setdefault(name, _Account())
-        account.day.turn(day_of(now))
-        account.month.turn(month_of(now))
+    def _account(self, name: str, now: float) -> Account:
+        account = self._accounts.setdefault(name, Account())
+        account.turn(now)
         return account
-
-
-def _overfull(account: _Account, bounds: Bounds, now: float) -> tuple[Reason, float] | None:
-    """Why one more request may not begin."""
-    places, rate = bounds.concurrent_requests, bounds.requests_per_minute
-    if rate is not None and (wait := account.requests.wait(1, rate, now)):
-        return "requests_per_minute", wait
-    if places is not None and account.open >= places:
-        return "concurrent_requests", PLACE_AGAIN
-    return None
-
-
-def _overdrawn(
-    account: _Account, bounds: Bounds, most: Tokens, now: float
-) -> tuple[Reason, float | None] | None:
-    """Why a request may not take so many tokens."""
-    rate, daily, monthly = bounds.tokens_per_minute, bounds.tokens_per_day, bounds.usd_per_month
-    if rate is not None and (wait := account.tokens.wait(most.total, rate, now)) != 0:
-        return "tokens_per_minute", wait
-    if daily is not None and not account.day.fits(most.total, daily):
-        return "tokens_per_day", account.day.wait(most.total, daily, day_ends(now))
-    if monthly is None:
-        return None
-    cost, limit = bounds.cost(most), round(monthly * PICO)
-    if not account.month.fits(cost, limit):
-        return "usd_per_month", account.month.wait(cost, limit, month_ends(now))
-    return None
-
-
-def _standing(account: _Account, bounds: Bounds, now: float) -> Standing:
-    return Standing(
-        _left(account.requests, bounds.requests_per_minute, now),
-        _left(account.tokens, bounds.tokens_per_minute, now),
-    )
-
-
-def _left(bucket: Bucket, per_minute: int | None, now: float) -> Left | None:
-    return None if per_minute is None else Left(per_minute, *bucket.left(per_minute, now))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+AHEAD = 64
+"""The part of a limit that is put on record before it is used: one in so many. A larger part would
+cost a key more when its gateway is killed, a smaller one has more requests wait for the disk."""
 DAY = 86400
 SOON = 1.0
 """Seconds after which to ask again where it only takes another request to end."""
@@ -39,19 +42,24 @@ class Period:
     number: int = 0
     used: int = 0
     reserved: int = 0
+    limit: int | None = None
+    """The most that may be used; None where nothing limits it."""
+    known: int = 0
+    """How much is on record as used."""
 
     def turn(self, number: int) -> None:
         """Begin anew when the period is over. A clock that was set back ends none."""
         if number > self.number:
-            self.number, self.used, self.reserved = number, 0, 0
+            self.number, self.used, self.reserved, self.known = number, 0, 0, 0
 
-    def fits(self, amount: int, limit: int) -> bool:
-        """Whether `amount` more keeps to `limit`, even if all that is in flight takes its most."""
-        return self.used + self.reserved + amount <= limit
+    def fits(self, amount: int) -> bool:
+        """Whether `amount` more keeps to the limit, even if all in flight takes its most."""
+        return self.limit is None or self.used + self.reserved + amount <= self.limit
 
-    def wait(self, amount: int, limit: int, ends: float) -> float | None:
+    def wait(self, amount: int, ends: float) -> float | None:
         """Seconds until what does not fit may: when the period ends, or sooner where only what is
-        in flight stands against it; None when it alone is more than `limit`."""
+        in flight stands against it; None when it alone is more than the limit."""
+        limit = self.limit or 0
         if amount > limit:
             return None
         return min(SOON, ends) if self.used + amount <= limit else ends
@@ -66,6 +74,25 @@ class Period:
         if number == self.number:
             self.reserved -= reserved
             self.used += used
+
+    def covered(self) -> bool:
+        """Whether all that may be used by now is on record, where it is limited."""
+        return self.limit is None or self.used + self.reserved <= self.known
+
+    def ahead(self, *, busy: bool) -> list[int]:
+        """What to put on record: all that may be used by now; and while `busy`, what comes next,
+        within the limit. From now on no more counts as known than both records have."""
+        taken = self.used + self.reserved
+        most = taken
+        if busy and self.limit is not None:
+            most = max(taken, min(self.limit, taken + self.limit // AHEAD))
+        self.known = min(self.known, most)
+        return [self.number, most]
+
+    def record(self, number: int, most: int) -> None:
+        """That so much is on record as used in the period `number`."""
+        if number == self.number:
+            self.known = int(most)
 
     def dump(self) -> list[int]:
         """The period as plain numbers, for `merge`."""

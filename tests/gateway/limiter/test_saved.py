@@ -1,13 +1,16 @@
-"""What keys have used, in a file: it outlives a gateway, and is nobody else's."""
+"""What keys have used, in a file: whole at every moment, one gateway's, and nobody else's."""
 
 from __future__ import annotations
 
-import asyncio
+import errno
 import json
+import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,79 +26,133 @@ def use(book: Book, tokens: int, number: int = 0) -> None:
     book.settle(one, Tokens(0, tokens), now)
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come within 5 s")
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Saved, Book]]:
+    file, book = Saved(path), Book()
+    file.open(book, time.time())
+    yield file, book
+    file.close()
 
 
-async def test_a_new_gateway_knows_what_was_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(saved, "EVERY", 0.01)
-    book, file = Book(), tmp_path / "usage.json"
-    keeping = asyncio.create_task(Saved(file).keep(book))
-    use(book, 300)
-    await until(file.exists)
-    keeping.cancel()
-    again = Book()
-    Saved(file).read_into(again)
-    assert again.dump(time.time())["chat/a"]["day"][1] == 300
-    assert again.dump(time.time())["chat/a"]["requests"][0] > 0
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert not file.with_suffix(".new").exists()
+def record(tokens: int) -> dict[str, Any]:
+    book = Book()
+    use(book, tokens)
+    return book.ahead(time.time())
 
 
-async def test_a_disk_that_is_full_ends_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(saved, "EVERY", 0.01)
-    book, file = Book(), tmp_path / "no" / "usage.json"
-    keeping = asyncio.create_task(Saved(file).keep(book))
-    use(book, 1)
-    await until(lambda: "was not written" in caplog.text)
-    file.parent.mkdir()
-    await until(file.exists)  # it is tried again
-    keeping.cancel()
+def test_a_new_gateway_knows_what_was_used(tmp_path: Path) -> None:
+    path = tmp_path / "usage.json"
+    with opened(path) as (file, book):
+        use(book, 300)
+        file.write(book.ahead(time.time()))
+    with opened(path) as (_, again):
+        found = again.dump(time.time())["chat/a"]
+        assert found["day"][1] == 300
+        assert found["requests"][0] > 0
+        assert again.covered("chat/a"), "what was read is on record"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.with_suffix(".new").exists()
 
 
 def test_what_has_not_changed_is_not_written_again(tmp_path: Path) -> None:
-    file = Saved(tmp_path / "usage.json")
-    book = Book()
-    use(book, 5)
-    dumped = book.dump(time.time())
-    file.write(dumped)
-    before = (tmp_path / "usage.json").stat().st_ino
-    file.write(dumped)
-    assert (tmp_path / "usage.json").stat().st_ino == before
+    path, one = tmp_path / "usage.json", record(5)
+    file = Saved(path)
+    file.write(one)
+    before = path.stat().st_ino
+    file.write(one)
+    assert path.stat().st_ino == before
+
+
+CALLS = ("os.open", "os.fdopen", "os.fsync", "json.dump", "pathlib.Path.replace")
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_a_write_that_breaks_off_anywhere_leaves_the_old_or_the_new_and_the_next_one_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, late: bool
+) -> None:
+    path, old, new = tmp_path / "usage.json", record(5), record(50)
+    file = Saved(path)
+    file.write(old)
+    with monkeypatch.context() as patch:
+        module, _, name = call.rpartition(".")
+        patch.setattr(call, breaking(getattr(_module(module), name), late))
+        with pytest.raises(OSError, match="full"):
+            file.write(new)
+    assert json.loads(path.read_text()) in (old, new)
+    file.write(old)
+    assert json.loads(path.read_text()) == old
+    file.write(new)
+    assert json.loads(path.read_text()) == new
+
+
+def _module(name: str) -> Any:
+    return {"os": os, "json": json, "pathlib.Path": Path}[name]
+
+
+def breaking(real: Any, late: bool) -> Any:
+    def broken(*args: Any, **options: Any) -> Any:
+        if late:
+            real(*args, **options)
+        raise OSError(errno.ENOSPC, "full")
+
+    return broken
+
+
+def test_what_a_killed_writer_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    path = tmp_path / "usage.json"
+    path.with_suffix(".new").write_text('{"half')
+    Saved(path).write(record(7))
+    with opened(path) as (_, book):
+        assert book.dump(time.time())["chat/a"]["day"][1] == 7
+
+
+def test_one_gateway_at_a_time_counts_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved, "HANDED_OVER", 0.0)
+    path = tmp_path / "usage.json"
+    with opened(path), pytest.raises(LlmopsError, match="another gateway counts in"):
+        Saved(path).open(Book(), time.time())
+    with opened(path):
+        pass
+    assert stat.S_IMODE(path.with_suffix(".lock").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '"text"', '{"a": {"day": []}}'])
 def test_a_damaged_file_is_moved_aside(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "usage.json"
-    file.write_text(text)
-    file.chmod(0o600)
-    book = Book()
-    Saved(file).read_into(book)
-    assert book.dump(time.time()) == {}
+    path = tmp_path / "usage.json"
+    path.write_text(text)
+    path.chmod(0o600)
+    with opened(path) as (_, book):
+        assert book.dump(time.time()) == {}
     if text:
         assert (tmp_path / "usage.damaged").read_text() == text
-        assert not file.exists()
+        assert not path.exists()
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o640, 0o644])
 def test_a_file_that_is_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
-    file = tmp_path / "usage.json"
-    file.write_text(json.dumps({}))
-    file.chmod(mode)
+    path = tmp_path / "usage.json"
+    path.write_text(json.dumps({}))
+    path.chmod(mode)
     with pytest.raises(LlmopsError, match="open to others"):
-        Saved(file).read_into(Book())
+        Saved(path).open(Book(), time.time())
 
 
 def test_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("{}")
     (tmp_path / "usage.json").symlink_to(tmp_path / "other")
     with pytest.raises(LlmopsError, match="not a file of counts"):
-        Saved(tmp_path / "usage.json").read_into(Book())
+        Saved(tmp_path / "usage.json").open(Book(), time.time())
+
+
+def test_it_holds_what_this_month_needs_and_no_more(tmp_path: Path) -> None:
+    month = 32 * 86400.0
+    book, now = Book(), 1_700_049_600.0
+    for number in range(50):
+        one = Ask(f"req-{number}", f"chat/key-{number}", BOUNDS)
+        book.admit(one, now)
+        book.settle(one, Tokens(0, 9), now)
+    assert len(book.ahead(now)) == 50
+    assert book.ahead(now + month) == {}
