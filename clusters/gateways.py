@@ -16,7 +16,7 @@ from clusters.model import Manifest
 from clusters.ports import Reader
 from clusters.trouble import Forbidden
 from llmops.errors import LlmopsError
-from serving.serve_config import GATEWAY
+from serving.serve_config import GATEWAY, application_name
 
 ANSWER_SECONDS = 5.0
 
@@ -76,6 +76,27 @@ class Gateways:
         """Requests in flight there, over all gateways that answer."""
         counts = (_service(state, service).get("in_flight", {}) for state in self.answering)
         return sum(int(count.get(str(number), 0)) for count in counts)
+
+    def running(self, service: str, number: int) -> int:
+        """Replicas of the release that answer, as a gateway knows them; where their number does not
+        follow the load, and it looks seldom, those that Serve has placed."""
+        for told in self.services(service):
+            if count := told.get("replicas", {}).get(str(number)):
+                return int(count["running"])
+        return len(self.replica_ips(application_name(service, number)) or ())
+
+    def decision(self, service: str, number: int) -> Mapping[str, Any]:
+        """How many replicas the release is to have, and why, as the autoscaler in the runtime has
+        posted it last; empty where there is none, or no gateway tells."""
+        told = (one.get("decisions", {}).get(str(number)) for one in self.services(service))
+        return max((one for one in told if one), key=lambda one: float(one["at"]), default={})
+
+    def missing(self, service: str, number: int) -> str | None:
+        """How many replicas answer of those that the release is to have; None when all do, or
+        nobody has decided how many there are to be."""
+        wanted = int(self.decision(service, number).get("replicas", 0))
+        have = self.running(service, number)
+        return f"{have} of {wanted} replicas answer" if have < wanted else None
 
     def services(self, service: str) -> tuple[Mapping[str, Any], ...]:
         """What each gateway that answers tells of the service."""

@@ -11,11 +11,10 @@ import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
-from clusters import gateways, names, quantities, rendering, scaling
+from clusters import names, rendering, scaling
 from clusters.apply import apply_all, key_of, prune
 from clusters.desired import (
     Desired,
-    as_it_is,
     with_active,
     with_all_traffic,
     with_release,
@@ -23,18 +22,18 @@ from clusters.desired import (
     without,
     without_traffic,
 )
-from clusters.gateways import Gateways
-from clusters.live import Live, LiveRuntime, read_live
+from clusters.live import LiveRuntime
 from clusters.model import Manifest, Runtime
 from clusters.notes import note
 from clusters.objects import KINDS
 from clusters.patience import Patience
 from clusters.ports import Writer
 from clusters.reasons import Reason
+from clusters.sight import Sight
 from clusters.trouble import Conflicted
 from llmops.errors import TargetError
 from llmops.events import Flow
-from llmops.releases import Phase, Release, ReleaseStore
+from llmops.releases import Phase, Release, ReleaseStore, State
 from llmops.waiting import wait
 from serving.serve_config import application_name
 
@@ -60,7 +59,7 @@ class Why(Protocol):
     def __call__(self, runtime: str) -> Reason: ...
 
 
-class Steps:
+class Steps(Sight):
     """The steps of one service."""
 
     def __init__(
@@ -74,51 +73,11 @@ class Steps:
         *,
         take_ownership: bool = False,
     ) -> None:
+        super().__init__(client, namespace, service, store)
         self._client = client
-        self._namespace = namespace
-        self._service = service
-        self._store = store
         self._why = why
         self._guard = guard
         self._take_ownership = take_ownership
-
-    # What is there
-
-    def live(self) -> Live:
-        """What is in the cluster now."""
-        found = self._client.list("RayService", self._namespace, {names.SERVICE: self._service})
-        door = self._client.get("Service", self._service, self._namespace)
-        return read_live(self._service, found, door)
-
-    def desired(self) -> Desired:
-        """What is there as what should be."""
-        return as_it_is(self.live(), self._store.read(self._service)[0])
-
-    def pods(self, runtime: str, role: str) -> list[Manifest]:
-        """The pods of a runtime that have a role."""
-        labels = {names.SERVICE: self._service, names.RUNTIME: runtime, names.ROLE: role}
-        return self._client.list("Pod", self._namespace, labels)
-
-    def gateways(self, runtime: str) -> Gateways:
-        """What the runtime's gateways have taken over."""
-        return gateways.ask(self._client, self._namespace, self.pods(runtime, names.GATEWAY))
-
-    def manifests(self, desired: Desired) -> tuple[Manifest, ...]:
-        """Every object of the service as it should be."""
-        return rendering.objects(desired, self._namespace, self._api_server(), self._claimed())
-
-    def _claimed(self) -> int:
-        labels = {names.MANAGED_BY: names.MANAGER, names.SERVICE: self._service}
-        claims = self._client.list("PersistentVolumeClaim", self._namespace, labels)
-        asked = (claim["spec"]["resources"]["requests"]["storage"] for claim in claims)
-        return max((quantities.whole(one) for one in asked), default=0)
-
-    def _api_server(self) -> tuple[str, ...]:
-        slices = self._client.list(
-            "EndpointSlice", "default", {"kubernetes.io/service-name": "kubernetes"}
-        )
-        found = {a for s in slices for e in s.get("endpoints") or [] for a in e["addresses"]}
-        return tuple(sorted(found))
 
     # The steps
 
@@ -286,10 +245,13 @@ class Steps:
         patience = Patience(lambda: self._why(runtime))
 
         def look() -> str | None:
+            few: str | None = None
             holder = self.live().runtime(runtime)
             seen = holder.find(release.number) if holder else None
             if seen is not None and seen.phase is Phase.READY:
-                return None
+                few = self._few(runtime, release)
+                if few is None:
+                    return None
             if seen is not None and seen.phase is Phase.FAILED:
                 raise TargetError(
                     f"release {release.number} did not start: {last_sentence(seen.message)}",
@@ -303,7 +265,7 @@ class Steps:
                 raise TargetError(
                     f"release {release.number} cannot start: {reason.text}", hint=reason.hint
                 )
-            return reason.text
+            return few or reason.text
 
         try:
             yield from wait("stage", look, seconds, poll=POLL)
@@ -311,6 +273,15 @@ class Steps:
             if error.hint or not patience.hint:
                 raise
             raise TargetError(error.message, hint=patience.hint) from error
+
+    def _few(self, runtime: str, release: Release) -> str | None:
+        """What is waited for of a release on its way that can be asked; None for nothing.
+
+        Serve calls one ready that grows, too, however few of its replicas answer.
+        """
+        if release.state is not State.STAGING:
+            return None
+        return self.gateways(runtime).missing(self._service, release.number)
 
     def _await_table(self, runtime: Runtime, phase: str, *, quietly: bool = False) -> Flow[None]:
         """Wait until every gateway that may get clients uses the runtime's routing table.

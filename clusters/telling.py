@@ -45,6 +45,7 @@ def seen(live: Live, ask: Ask) -> tuple[Seen, ...]:
                     # A gateway that does not answer may be at an answer: then it is drained first.
                     in_flight=flying or len(gateways.silent),
                     reason=release.message[:500],
+                    replicas=gateways.running(live.service, release.number),
                 )
             )
     return tuple(sorted(found, key=lambda one: one.number))
@@ -83,6 +84,7 @@ def _release(
     application = application_name(release.service, release.number)
     where = asked[holder.id].replica_ips(application) if holder else None
     replicas = len(where or ())
+    told = asked[holder.id].decision(release.service, release.number) if holder else {}
     pod = release.plan.pod
     return ReleaseStatus(
         number=release.number,
@@ -94,6 +96,9 @@ def _release(
         memory_bytes=replicas * int(pod.memory.value) if pod else 0,
         verified_at=release.verified_at,
         reason=release.reason or (now.reason if now and now.phase is not Phase.READY else ""),
+        wanted=told.get("replicas"),
+        scaling=told.get("reason", ""),
+        startup=told.get("startup"),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from clusters.desired import (
@@ -18,7 +20,7 @@ from clusters.live import read_live
 from clusters.model import Manifest
 from clusters.rendering import objects, serve_config
 from llmops.errors import TargetError
-from llmops.releases import History
+from llmops.releases import History, State
 from tests.clusters.builders import make_release
 
 ONE, TWO = make_release(number=1), make_release(number=2)
@@ -144,3 +146,12 @@ def test_a_release_that_runs_without_a_record_is_not_guessed_at() -> None:
     live = read_live("chat", *shown(serving()))
     with pytest.raises(TargetError, match="runs but has no record"):
         as_it_is(live, History("chat"))
+
+
+def test_the_table_of_a_cluster_tells_too_with_how_many_replicas_a_release_begins() -> None:
+    ranged = replace(TWO.plan, layout=replace(TWO.plan.layout, replicas_high=4))
+    coming = replace(TWO, plan=ranged, state=State.STAGING, begins=3)
+    (runtime,) = with_release(EMPTY, coming).runtimes
+    table = serve_config(runtime)["applications"][0]["deployments"][0]["user_config"]
+    [told] = table["services"]["chat"]["releases"]
+    assert told == {"release": 2, "share": 0, "begins": 3}

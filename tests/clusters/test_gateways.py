@@ -41,3 +41,37 @@ def test_when_nobody_tells_where_gateways_are_every_pod_counts() -> None:
     told = state(replicas=None)
     both = Gateways((Gateway("a", True, told, "10.0.0.1"), Gateway("b", True, None, "10.0.0.2")))
     assert holding(both) == both
+
+
+def of_chat(**told: Any) -> dict[str, Any]:
+    return state(services={"chat": told})
+
+
+def test_the_newest_word_on_a_release_counts_and_says_why() -> None:
+    old = {"replicas": 1, "reason": "somebody asked lately", "at": 5.0}
+    new = {"replicas": 3, "reason": "25 in flight, 10 per replica", "at": 9.0}
+    found = Gateways((Gateway("a", True, of_chat(decisions={"3": new})), Gateway("b", True, None),
+                      Gateway("c", True, of_chat(decisions={"3": old}))))  # fmt: skip
+    assert found.decision("chat", 3) == new
+    assert found.decision("chat", 4) == {}
+
+
+def test_replicas_that_answer_are_those_that_a_gateway_knows() -> None:
+    counts = {"3": {"running": 2, "starting": 1, "stopping": 0}}
+    placed = {"chat-r3": ["10.0.0.1", "10.0.0.2", "10.0.0.3"]}
+    known = of_chat(replicas=counts) | {"replicas": placed}
+    assert Gateways((Gateway("a", True, known),)).running("chat", 3) == 2
+    fixed = state(replicas=placed)
+    assert Gateways((Gateway("a", True, fixed),)).running("chat", 3) == 3
+    assert Gateways((Gateway("a", True, state()),)).running("chat", 3) == 0
+
+
+def test_a_release_that_grows_is_not_whole_before_all_its_replicas_answer() -> None:
+    def asked(running: int, wanted: int | None) -> str | None:
+        counts = {"3": {"running": running, "starting": 0, "stopping": 0}}
+        decisions = {} if wanted is None else {"3": {"replicas": wanted, "reason": "", "at": 1.0}}
+        told = of_chat(replicas=counts, decisions=decisions)
+        return Gateways((Gateway("a", True, told),)).missing("chat", 3)
+
+    assert asked(1, 3) == "1 of 3 replicas answer"
+    assert (asked(3, 3), asked(3, 2), asked(1, None)) == (None, None, None)

@@ -9,7 +9,7 @@ import pytest
 
 from clusters.secrets import SecretKeys
 from clusters.target import ClusterTarget
-from llmops.errors import InputError, TargetError
+from llmops.errors import TargetError
 from llmops.events import Flow
 from tests.clusters.fake_api import FakeApi
 
@@ -43,19 +43,6 @@ def test_a_rotated_key_that_was_not_handed_out_is_revoked_and_the_old_one_opens_
     assert (states[old.id], states[new.id]) == ("valid", "valid")
     assert sorted(states.values()) == ["revoked", "valid", "valid"]
     assert new.expires_at is None
-
-
-def test_audit_lines_are_in_the_pods_and_it_is_said_how_to_read_them() -> None:
-    target = Target(None)
-    target.namespace = "llm"
-    for ask in (
-        lambda: target.audit_lines("chat", follow=False),
-        lambda: target.verify_audit("chat"),
-    ):
-        with pytest.raises(InputError, match="gateways' pods") as caught:
-            ask()
-        assert "llmops/service=chat,llmops/role=gateway" in caught.value.hint
-        assert "exec POD -- cat /var/lib/llmops/logs/audit.jsonl" in caught.value.hint
 
 
 def test_a_key_is_handed_out_once_every_gateway_knows_it() -> None:

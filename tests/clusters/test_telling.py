@@ -6,9 +6,9 @@ from typing import Any
 
 from clusters.gateways import Gateway, Gateways
 from clusters.live import read_live
-from clusters.telling import seen
+from clusters.telling import seen, status
 from llmops.releases import Phase
-from tests.clusters.test_desired import serving, shown
+from tests.clusters.test_desired import HISTORY, serving, shown
 
 
 def state(share: int = 100, in_flight: int = 0) -> dict[str, Any]:
@@ -35,6 +35,20 @@ def test_a_gateway_that_does_not_answer_may_be_at_an_answer() -> None:
     live = read_live("chat", *shown(serving()))
     both = Gateways((Gateway("a", True, state()), Gateway("b", True, None)))
     assert seen(live, lambda _: both)[0].in_flight > 0
+
+
+def test_status_tells_how_many_replicas_there_are_to_be_and_why() -> None:
+    live = read_live("chat", *shown(serving()))
+    decision = {"replicas": 3, "reason": "25 in flight, 10 per replica", "at": 9.0, "startup": 41.5}
+    told = state()
+    told["services"]["chat"] |= {"decisions": {"1": decision}}
+    both = Gateways((Gateway("a", True, told), Gateway("b", True, state())))
+    releases = HISTORY.releases[:1]
+    [one] = status("chat", "http://chat/v1", releases, live, lambda _: both).releases
+    assert (one.wanted, one.scaling, one.startup) == (3, "25 in flight, 10 per replica", 41.5)
+    silent = Gateways((Gateway("a", True, None),))
+    [one] = status("chat", "http://chat/v1", releases, live, lambda _: silent).releases
+    assert (one.wanted, one.scaling, one.startup) == (None, "", None)
 
 
 def test_a_runtime_that_is_not_the_one_clients_reach_has_no_share() -> None:

@@ -5,36 +5,20 @@ Nothing here looks inside llmops: it runs the program, and reads what it prints.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-LLMOPS = Path(os.environ.get("LLMOPS_PROGRAM", Path(sys.executable).with_name("llmops")))
+from tests.support import program
+from tests.support.program import Done
+
 IMAGE = f"registry.example/llmops@sha256:{'ab' * 32}"
 DEADLINE = 300.0
 """Seconds that one command may take, against a stand-in that starts in a second."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """A command that has ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def text(self) -> str:
-        return self.out + self.err
-
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass
@@ -79,30 +63,12 @@ class Desk:
 
     def run(self, *arguments: str | Path, deadline: float = DEADLINE, **environment: str) -> Done:
         """Run `llmops` to its end."""
-        command = [str(LLMOPS), *map(str, arguments)]
-        ended = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=deadline,
-            env={**self.environment, **environment},
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        return Done(ended.returncode, ended.stdout, ended.stderr)
+        given = {**self.environment, **environment}
+        return program.run(arguments, given, seconds=deadline, folder=self.folder)
 
     def start(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
         """Start `llmops`, and leave it to run."""
-        return subprocess.Popen(
-            [str(LLMOPS), *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**self.environment, **environment},
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-        )
+        return program.start(arguments, {**self.environment, **environment}, folder=self.folder)
 
     def deploy(self, path: Path, *more: str) -> Done:
         """Deploy a spec without being asked."""

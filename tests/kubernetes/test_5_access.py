@@ -14,11 +14,11 @@ import yaml
 from tests.kubernetes import objects
 from tests.kubernetes.cluster import until
 from tests.kubernetes.control_plane import ControlPlane
-from tests.kubernetes.desk import Done
 from tests.kubernetes.site import Site, WarmDesk, open_site
 from tests.kubernetes.standin import StandIn
 from tests.kubernetes.users import User
 from tests.support.hub import HubServer
+from tests.support.program import Done
 
 Json = dict[str, Any]
 ROLES = Path(__file__).parents[2] / "docs/kubernetes-role.yaml"
@@ -129,6 +129,8 @@ def desk(site: Site, person: Person) -> WarmDesk:
 def life(desk: WarmDesk) -> list[list[str | Path]]:
     """Every verb that asks a cluster, in an order in which they make sense."""
     larger = desk.spec(hardware={"cores": 3}).rename(desk.folder / "larger.yaml")
+    policy = desk.folder / "policy.yaml"
+    policy.write_text("apiVersion: llmops/v1\nkind: Policy\nname: acme\n")
     return [
         ["plan", "-f", desk.spec()],
         ["deploy", "-f", desk.spec(), "--yes"],
@@ -139,6 +141,10 @@ def life(desk: WarmDesk) -> list[list[str | Path]]:
         ["bench", "chat", "-n", "2", "-c", "1", "--max-tokens", "2"],
         ["diff", "chat", "--exit-code"],
         ["keys", "revoke", "chat", "a"],
+        ["policy", "apply", "-f", policy, "--yes", "--namespace", desk.namespace],
+        ["policy", "audit", "chat", "--only", "rights", "--only", "pod-settings"],
+        ["logs", "chat", "--audit", "--verify"],
+        ["backup", "chat", "--to", f"file://{desk.folder}/kept"],
         ["history", "chat"],
         ["deploy", "-f", larger, "--yes"],
         ["rollback", "chat", "--yes"],
@@ -163,6 +169,8 @@ KEPT = {
     ("Role", "patch", "pods"): "a changed key is then known to the gateways within a minute",
 }
 """Verbs without which nothing fails, and what is lost without them."""
+OF_AUDITS = [("Role", "list", "rolebindings"), ("Role", "get", "roles")]
+"""Verbs without which an audit says what it could not see."""
 ENDING = [
     ("delete", "rayservices"), ("delete", "networkpolicies"),
     ("list", "services"), ("delete", "services"),
@@ -183,7 +191,7 @@ def test_every_documented_verb_is_accounted_for() -> None:
     }
     needed = [(one["role"], one["verb"], one["resource"]) for one in NEEDED]
     ending = [("Role", *one) for one in ENDING]
-    assert sorted(given) == sorted([*needed, *ending, *KEPT])
+    assert sorted(given) == sorted([*needed, *ending, *KEPT, *OF_AUDITS])
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +261,29 @@ def test_a_verb_that_only_helps_may_be_missing(
     with person.lacking(kind, resource, verb):
         done = served.run(*asked(served, "deploy", number))
     assert done.code == 0, done.text
+
+
+def test_an_audit_says_which_rights_it_could_not_look_at(
+    served: WarmDesk, person: Person, site: Site
+) -> None:
+    audit = ("policy", "audit", "chat", "--only", "rights")
+    site.kubectl("create", "role", "look", "--verb=get", "--resource=configmaps")
+    site.kubectl("create", "rolebinding", "look", "--role=look", "--group=system:authenticated")
+    whole = served.run(*audit)
+    assert (whole.code, "rights in the namespace" in whole.out) == (0, False), whole.text
+    with person.lacking(*_resource_first(OF_AUDITS[0])):
+        blind = served.run(*audit)
+    assert blind.code == 0, blind.text
+    assert "not checked: rights in the namespace" in blind.out
+    with person.lacking(*_resource_first(OF_AUDITS[1])):
+        half = served.run(*audit)
+    assert half.code == 3, half.text
+    assert "everybody in system:authenticated may do what Role look lets them" in half.out
+
+
+def _resource_first(verb: tuple[str, str, str]) -> tuple[str, str, str]:
+    kind, name, resource = verb
+    return kind, resource, name
 
 
 def test_destroy_goes_on_where_a_missing_verb_stopped_it(

@@ -9,10 +9,10 @@ import pytest
 
 from tests.kubernetes.cluster import until
 from tests.kubernetes.control_plane import ControlPlane
-from tests.kubernetes.desk import Done
 from tests.kubernetes.site import Json, Site, open_site
 from tests.kubernetes.standin import StandIn
 from tests.support.hub import HubServer
+from tests.support.program import Done
 
 EXPOSED = {"kind": "ingress", "hostname": "chat.example.com", "tls_secret": "chat-tls"}
 KINDS = "networkpolicies,poddisruptionbudgets,ingresses,roles,rolebindings"

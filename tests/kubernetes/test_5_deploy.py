@@ -18,7 +18,7 @@ STATUS = {
 }  # fmt: skip
 RELEASE = {
     "number", "state", "phase", "share", "replicas", "in_flight", "memory_bytes", "verified_at",
-    "reason", "wanted", "scaling",
+    "reason", "wanted", "scaling", "startup",
 }  # fmt: skip
 KEPT = {"ConfigMap/chat-releases", "Lease/chat-llmops"}
 """All that is left of a service that was destroyed."""
@@ -166,7 +166,7 @@ def test_kubectl_runs_it_on_its_own_namespace(served: Site) -> None:
 
 
 def test_the_shell_completes_verbs_and_names(served: Site) -> None:
-    from tests.kubernetes.desk import LLMOPS
+    from tests.support.program import LLMOPS
 
     told = {"_LLMOPS_COMPLETE": "complete_bash"}
     verbs = served.as_user(str(LLMOPS), **told, COMP_WORDS="llmops di", COMP_CWORD="1")

@@ -16,12 +16,13 @@ import yaml
 from tests.kubernetes.certificates import Pair
 from tests.kubernetes.cluster import until
 from tests.kubernetes.control_plane import ControlPlane
-from tests.kubernetes.desk import IMAGE, Done
+from tests.kubernetes.desk import IMAGE
 from tests.kubernetes.filtered import without
 from tests.kubernetes.site import Site, open_site
 from tests.kubernetes.standin import StandIn
 from tests.kubernetes.users import User
 from tests.support.hub import HubServer
+from tests.support.program import Done
 
 Json = dict[str, Any]
 SOON = 180.0

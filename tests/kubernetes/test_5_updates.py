@@ -11,11 +11,11 @@ import pytest
 
 from tests.kubernetes.cluster import until
 from tests.kubernetes.control_plane import ControlPlane
-from tests.kubernetes.desk import Done
 from tests.kubernetes.site import Site, open_site
 from tests.kubernetes.standin import StandIn
 from tests.kubernetes.traffic import Traffic
 from tests.support.hub import HubServer
+from tests.support.program import Done
 
 FEW = 5
 """Answers that traffic must have had before and after: fewer would show nothing."""

@@ -8,16 +8,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clusters import steps, target, telling
 from clusters.lease import LeaseLock
+from llmops import workflow
 from serving.serve_config import application_name
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.desk import Desk
 from tests.kubernetes.lane import COMMANDS, FAILING, SERVICE, Lane
-from tests.kubernetes.mortal import already_gone
+from tests.kubernetes.mortal import Killed, MortalClient, already_gone
 from tests.kubernetes.snapshot import record
 from tests.kubernetes.standin import StandIn
 from tests.kubernetes.sweep import measure, sweep
@@ -92,6 +94,31 @@ def test_the_next_run_ends_where_one_that_nobody_killed_ends(
     noticed = sum(point.noticed for point in points)
     print(f"{noticed} of them left work undone")
     assert noticed > 0.7 * len(points)
+
+
+class AtADelete(MortalClient):
+    """One that dies when it has asked for a RayService to be deleted."""
+
+    def _begin(self, name: str, given: tuple[Any, ...]) -> None:
+        super()._begin(name, given)
+        self.dead = self.dead or (name, *given[:1]) == ("delete", "RayService")
+
+
+def test_a_rollback_that_was_killed_amid_a_delete_is_gone_on_with(
+    quick: None, lanes: list[Lane]
+) -> None:
+    lane = lanes[0]
+    for command in ("deploy", "across"):
+        lane.run(command, MortalClient(lane.client))
+    dying = AtADelete(lane.client)
+    with pytest.raises(Killed):
+        list(workflow.rollback(lane.target(dying), SERVICE))
+    print(f"killed at {dying.written[-1]}")
+    list(workflow.rollback(lane.target(), SERVICE))
+    releases = lane.target().history(SERVICE)
+    assert [(one.number, one.rollback_of) for one in releases] == [(1, None), (2, None), (3, 1)]
+    assert lane.target().status(SERVICE).releases[0].number == 3
+    assert len(lane.client.list("RayService", lane.namespace)) == 1
 
 
 MOMENTS = ("looking at", "stage:", "done: stage", "done: verify", "done: shift")

@@ -17,11 +17,11 @@ import pytest
 from serving.serve_config import application_name
 from tests.kubernetes.cluster import until
 from tests.kubernetes.control_plane import ControlPlane
-from tests.kubernetes.desk import Done
 from tests.kubernetes.site import Json, Site, open_site
 from tests.kubernetes.standin import StandIn
 from tests.kubernetes.traffic import Traffic
 from tests.support.hub import HubServer
+from tests.support.program import Done
 
 POOL = "replicas-of-test-7"
 TAINT = {"key": "pool", "value": POOL, "effect": "NoSchedule"}

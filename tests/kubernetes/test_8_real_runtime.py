@@ -7,6 +7,8 @@ In the order of this file.
 
 from __future__ import annotations
 
+import json
+import re
 import ssl
 import threading
 import time
@@ -22,10 +24,11 @@ import pytest
 
 from tests.kubernetes.cluster import until
 from tests.kubernetes.control_plane import ControlPlane
-from tests.kubernetes.desk import Desk, Done
+from tests.kubernetes.desk import Desk
 from tests.kubernetes.realpods import PodRunner, RealOperator
 from tests.kubernetes.site import endpoints
 from tests.kubernetes.standin import StandIn
+from tests.support.program import Done
 
 pytestmark = [pytest.mark.pods, pytest.mark.timeout(600)]
 
@@ -206,6 +209,16 @@ def test_a_client_is_answered_at_the_service_by_its_key(service: Service) -> Non
 @pytest.mark.parametrize("key", [None, "llmops-0123456789-wrong"])
 def test_nobody_is_answered_without_a_key(service: Service, key: str | None) -> None:
     assert service.ask(key).status_code == 401
+
+
+def test_the_real_gateways_audit_lines_are_read_and_are_whole(service: Service) -> None:
+    assert (service.ask(service.key).status_code, service.ask(None).status_code) == (200, 401)
+    lines = service.run("logs", NAME, "--audit").out.splitlines()
+    assert json.loads(lines[-1])["service"] == NAME
+    verified = service.run("logs", NAME, "--audit", "--verify").out
+    for callers in ("known", "unknown"):
+        whole = rf"gateway\S*: {callers} callers: [1-9]\d* lines verified"
+        assert re.search(whole, verified), verified
 
 
 def test_an_update_in_the_same_pods_loses_no_request(service: Service) -> None:

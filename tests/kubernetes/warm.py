@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-from tests.kubernetes.desk import Done
+from tests.support.program import Done
 
 SLOW = (
     "cli.app", "cli.output", "cli.places", "cli.specs", "clusters.client", "clusters.target",

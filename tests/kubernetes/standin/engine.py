@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from serving.gateway import ReleaseRef, UpstreamGone, UpstreamRequest, UpstreamResponse
@@ -30,6 +30,8 @@ class Latency:
     """Until the first token."""
     token: float = 0.0
     """For each further one."""
+    slow: dict[int, float] = field(default_factory=dict)
+    """How much longer the first one takes, by the number of a release."""
 
 
 @dataclass
@@ -143,7 +145,8 @@ class Engine:
         self, asked: Asked, release: ReleaseRef, replica: Replica
     ) -> AsyncGenerator[str, None]:
         for number in range(asked.tokens):
-            await asyncio.sleep(self._latency.token if number else self._latency.first)
+            first = self._latency.first + self._latency.slow.get(release.number, 0.0)
+            await asyncio.sleep(self._latency.token if number else first)
             if replica.dead:
                 raise UpstreamGone("the replica's pod is gone")
             yield f" r{release.number}.{number}"

@@ -54,13 +54,20 @@ class Gate:
     """The endpoint of one gateway pod."""
 
     def __init__(
-        self, home: Path, upstream: Upstream, versions: Mapping[str, str], replicas: Replicas
+        self,
+        pod: str,
+        home: Path,
+        upstream: Upstream,
+        versions: Mapping[str, str],
+        replicas: Replicas,
     ) -> None:
+        self.pod = pod
+        self.audit_file = home / "audit.jsonl"
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._keys = home / KEYS_FILE
         self._secret = ""
         self._secret_since = 0.0
-        self._audit = Audit(home / "audit.jsonl")
+        self._audit = Audit(self.audit_file)
         metrics = Metrics()
         self.app = App(
             GatewayConfig.empty(),
@@ -69,7 +76,7 @@ class Gate:
             metrics=metrics,
             audit=self._audit,
         )
-        self.ops = Ops(self.app, metrics.app(), versions, replicas)
+        self.ops = Ops(self.app, metrics.app(), versions, replicas, self.audit_file)
 
     def follow_table(self, replica: Replica, table: Any, changed_at: float, now: float) -> None:
         """Take over a routing table once `changed_at` has come. Raises ValueError if it is none."""

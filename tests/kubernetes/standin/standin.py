@@ -101,6 +101,11 @@ class StandIn:
                     setattr(total, field, getattr(total, field) + getattr(tally, field))
         return total
 
+    def audit_file(self, pod: str) -> Path:
+        """The newest audit file of a gateway pod, by its name."""
+        [gate] = [gate for gate in self._gates.values() if gate.pod == pod]
+        return gate.audit_file
+
     @property
     def problems(self) -> list[str]:
         """What went wrong in here, oldest first."""
@@ -201,7 +206,7 @@ class StandIn:
         if uid not in self._gates:
             replicas = _replicas(world, ray, pod["metadata"]["namespace"])
             engine = self._engine(ray, name)
-            self._gates[uid] = Gate(self._home / uid, engine, self.versions, replicas)
+            self._gates[uid] = Gate(name, self._home / uid, engine, self.versions, replicas)
         service = pod["metadata"]["labels"].get("llmops/service", "")
         secret = world.secrets.items.get((pod["metadata"]["namespace"], f"{service}-keys"))
         self._gates[uid].follow_keys(secret, self.delays.keys, now)
