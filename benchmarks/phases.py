@@ -92,13 +92,13 @@ def _watch_calls(watch: Watch) -> None:
     import cli.specs
     import clusters.apply
     import clusters.client
+    import clusters.place
     import clusters.pool
     import clusters.rendering
-    import clusters.target
     import serving.models
 
     watch.wrap(cli.specs, "read_spec", "the spec")
-    watch.wrap(clusters.target, "find", "the kubeconfig, to be told what is wrong")
+    watch.wrap(clusters.place, "find", "the kubeconfig, to be told what is wrong")
     watch.wrap(clusters.client, "_credentials", "the kubeconfig, by the official client")
     watch.wrap(serving.models.Models, "describe", "the model's facts")
     watch.wrap(clusters.rendering, "objects", "rendering")

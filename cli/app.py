@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cli import (
+    agent,
     backup,
     bench,
     catalog,
@@ -57,7 +58,7 @@ app = typer.Typer(
 )
 for verb in (init, validate, explain, plan, recommend, render, deploy, status, logs, chat, bench):
     app.command(verb.NAME)(verb.command)
-for verb in (history, diff, rollback, restore, upgrade, destroy, doctor):
+for verb in (history, diff, rollback, restore, upgrade, destroy, doctor, agent):
     app.command(verb.NAME)(verb.command)
 app.add_typer(keys.group, name="keys")
 app.add_typer(backup.group, name="backup")

@@ -1,4 +1,4 @@
-"""`llmops cluster`: the nodes of a Kubernetes cluster, and services moved off one."""
+"""`llmops cluster`: nodes of a Kubernetes cluster, services moved off one, and cloud machines."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import clouds, fabric
 from cli.options import Context, Format, Output, Yes
 
 if TYPE_CHECKING:
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
     from clusters import ClusterTarget, DrainPlan, Nodes, NodeView
 
 group = typer.Typer(
-    help="List a cluster's nodes, and drain one with no request lost.", no_args_is_help=True
+    help="Nodes of a cluster, drained with no request lost; machines of a cloud and their cost.",
+    no_args_is_help=True,
 )
+group.add_typer(fabric.group, name="fabric")
+
+group.command("sweep")(clouds.sweep)
+group.command("cost")(clouds.cost)
 
 Node = Annotated[str, typer.Argument(help="Name of the node.", metavar="NODE")]
 

@@ -29,10 +29,10 @@ def command(
     the new one fails (exit 4). Killed at any point, the same command goes on from there. While
     maintenance windows are closed a change is refused (exit 3).
     """
+    from cli.flows import verb_of
     from cli.output import Drawer, ask, draw, may_ask, print_data
     from cli.places import owning, place_of, remember, target_of
     from cli.specs import placed, read_spec
-    from llmops import workflow
 
     gate = gate_of(wait, emergency)
     may_ask(yes)
@@ -49,8 +49,8 @@ def command(
     made: dict[str, str] = {}
     with placed(loaded):
         target = owning(target_of(loaded.deployment), take_ownership)
-        flow = workflow.deploy(
-            target, loaded.deployment, confirm=confirm, unattended=yes, gate=gate
+        flow = verb_of(target, "deploy")(
+            loaded.deployment, confirm=confirm, unattended=yes, gate=gate
         )
         finished = draw(_watched(flow, made) if output is not Format.TEXT else flow, drawer)
     if output is not Format.TEXT:

@@ -29,11 +29,11 @@ def command(
     Changes nothing. A deploy never writes over another's edit without being told to.
     """
     from cli.output import print_data
-    from cli.places import service_target
+    from cli.places import reached, service_target
     from llmops.errors import InputError
     from serving.local import LocalTarget
 
-    target = service_target(name, context, namespace)
+    target = reached(service_target(name, context, namespace), "llmops diff")
     if isinstance(target, LocalTarget):
         raise InputError(
             f"{name} runs on this machine, where nobody edits what runs",

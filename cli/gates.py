@@ -1,4 +1,4 @@
-"""What to do where a service's maintenance windows are closed: the options, read once for all."""
+"""What to do where a service may not be changed now: the options, read once for all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ Emergency = Annotated[
     str | None,
     typer.Option(
         "--emergency",
-        help="Where maintenance windows are closed: do it now; the reason is kept in the history.",
+        help="Where maintenance windows are closed, or a policy forbids by now to repeat a release:"
+        " do it; the reason is kept in the history.",
         metavar="REASON",
     ),
 ]

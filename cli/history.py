@@ -50,6 +50,8 @@ def _note(release: Release) -> str:
     notes = [f"repeats release {release.rollback_of}" if release.rollback_of else release.reason]
     if release.state is State.STAGING and release.watched_since is not None:
         notes.append(f"watched with {release.plan.upkeep.canary_share} % of the traffic")
+    if release.begins:
+        notes.append(f"began with {release.begins} replicas")
     if release.emergency:
         notes.append(f"emergency: {release.emergency} ({release.emergency_by})")
     return "; ".join(note for note in notes if note)

@@ -70,10 +70,11 @@ def _lines(
 
 def _verify(target: Target, name: str) -> None:
     """Say what was found of each chain; refuse when one is broken."""
+    from cli.places import reached
     from llmops.errors import RefusedError
 
     broken = 0
-    for kind, report in target.verify_audit(name).items():
+    for kind, report in reached(target, "--verify").verify_audit(name).items():
         for fault in report.faults:
             typer.echo(str(fault))
         broken += len(report.faults)

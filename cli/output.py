@@ -19,7 +19,7 @@ from cli.options import Format
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from llmops.events import Event, ObjectChange, Progress, Reviewed
+    from llmops.events import Event, Previewed, Progress, ResourceProgress, Reviewed
     from llmops.spec import Loaded
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class Drawer:
         self._status: Status | None = None
         self._said = ""
         self._said_at = 0.0
-        self.changes: tuple[ObjectChange, ...] = ()
+        self.previewed: Previewed | None = None
         """What a target said that applying a plan would change in it."""
         self.reviewed: Reviewed | None = None
         """What the target's policies said of the plan."""
@@ -104,6 +104,17 @@ class Drawer:
             self._said, self._said_at = same, time.monotonic()
             tell(text)
 
+    def _resource(self, event: ResourceProgress) -> None:
+        """A line for what has ended; what begins is told as the wait that it is."""
+        why = f": {event.reason}" if event.reason else ""
+        if event.state == "began":
+            if self._terminal:
+                self._spin(f"{event.operation} {event.name}{why}")
+            return
+        self.still()
+        said = "done" if event.state == "done" else "failed"
+        tell(f"{said}: {event.operation} {event.name} ({seconds(event.elapsed)}){why}")
+
     def _spin(self, text: str) -> None:
         if self._status is None:
             from rich.console import Console
@@ -123,7 +134,16 @@ class Drawer:
 
     def event(self, event: Event) -> None:
         """Draw one event."""
-        from llmops.events import KeyMade, Planned, Previewed, Progress, Reviewed, StepEnded
+        from llmops.events import (
+            KeyMade,
+            Planned,
+            Previewed,
+            Progress,
+            ResourceProgress,
+            Reviewed,
+            StepEnded,
+            Warned,
+        )
 
         if isinstance(event, Progress):
             self.progress(event)
@@ -146,8 +166,13 @@ class Drawer:
             self.still()
             from cli.plans import print_changes
 
-            self.changes = event.changes
+            self.previewed = event
             print_changes(event)
+        elif isinstance(event, ResourceProgress):
+            self._resource(event)
+        elif isinstance(event, Warned):
+            self.still()
+            tell(f"warning: {event.text}")
         elif isinstance(event, KeyMade):
             self.still()
             tell(f"key '{event.name}' of {event.service}, shown this once: {event.key}")

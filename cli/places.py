@@ -18,9 +18,14 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from clusters import ClusterTarget
     from llmops.spec import Deployment
+    from serving.agent import AgentTarget
     from serving.local import LocalTarget
 
-    Target: TypeAlias = LocalTarget | ClusterTarget
+    Reached: TypeAlias = LocalTarget | ClusterTarget
+    Target: TypeAlias = Reached | AgentTarget
+
+STORE = "LLMOPS_STORE"
+"""Address of the store of an agent that verbs work with, where nothing else is said."""
 
 PLUGIN = "LLMOPS_PLUGIN"
 """Set to `kubectl` by the plugin's entry point: then the kubeconfig's context is where to work."""
@@ -33,6 +38,12 @@ class Place:
     kind: str = "local"
     context: str | None = None
     namespace: str | None = None
+    store: str | None = None
+    """Of a machine that is reached through a store: the store's address."""
+    region: str | None = None
+    """Of machines in a cloud: where they are."""
+    stack: str | None = None
+    """Of machines in a cloud: what they are a part of."""
 
 
 HERE = Place()
@@ -55,6 +66,14 @@ def open_target(place: Place = HERE) -> Target:
             from clusters import ClusterTarget
 
         return ClusterTarget(home(), place.context, place.namespace)
+    if place.kind == "agent" and place.store is not None:
+        from serving.agent import AgentTarget
+
+        return AgentTarget(home(), place.store)
+    if place.region is not None and place.stack is not None:
+        from infra import AwsTarget
+
+        return AwsTarget(home(), place.region, place.stack)
     from serving.local import LocalTarget
 
     return LocalTarget(home())
@@ -76,9 +95,17 @@ def needs_kubernetes() -> Iterator[None]:
 
 def place_of(deployment: Deployment) -> Place:
     """Where a spec says that its service runs."""
+    from llmops.spec import AgentTarget, CloudTarget
+
     target = deployment.target
     if target.kind == "kubernetes":
         return Place("kubernetes", target.context, target.namespace)
+    if isinstance(target, AgentTarget):
+        return Place("agent", store=target.store)
+    if isinstance(target, CloudTarget):
+        from infra import stack_name
+
+        return Place(target.kind, region=target.region, stack=stack_name(deployment))
     return HERE
 
 
@@ -98,7 +125,9 @@ def service_place(name: str, context: str | None, namespace: str | None) -> Plac
 
 
 def said_place(context: str | None, namespace: str | None) -> Place | None:
-    """The place in a cluster that the command line says; None where it says none."""
+    """The place that the command line or the environment says; None where they say none."""
+    if context is None and namespace is None and (store := os.environ.get(STORE)):
+        return Place("agent", store=store)
     if context is not None or namespace is not None or os.environ.get(PLUGIN):
         return Place("kubernetes", context, namespace)
     return None
@@ -115,10 +144,42 @@ def owning(target: Target, asked: bool) -> Target:
     from llmops.errors import InputError
     from serving.local import LocalTarget
 
+    target = reached(target, "--take-ownership")
     if isinstance(target, LocalTarget):
         raise InputError("--take-ownership is for a service on Kubernetes")
     target.take_ownership = True
     return target
+
+
+def reached(target: Target, what: str) -> Reached:
+    """The target, for what looks into a runtime itself.
+
+    Raises:
+        InputError: When that is on a machine that only its agent reaches.
+    """
+    from llmops.errors import InputError
+    from serving.agent import AgentTarget
+
+    if isinstance(target, AgentTarget):
+        raise InputError(
+            f"{what} looks into the runtime itself, which a command does not reach through"
+            f" {target.address}",
+            hint="llmops status, history and logs do without",
+        )
+    return target
+
+
+def purging(target: Target) -> None:
+    """Have `destroy` take what holds data as well.
+
+    Raises:
+        InputError: Where nothing of that kind was made.
+    """
+    from llmops.errors import InputError
+
+    if not hasattr(target, "purge"):
+        raise InputError("--purge is for machines of a cloud, which have a bucket of their own")
+    target.purge = True
 
 
 def remember(name: str, place: Place) -> None:

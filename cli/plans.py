@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from cli.output import print_table, tell
+from cli.plan_machines import machine_line, machine_rows
 from llmops.units import Bytes
 
 if TYPE_CHECKING:
@@ -62,11 +63,24 @@ def run(
     else:
         live = planned.live.number if planned.live else None
         document = plan_document(planned.plan) | {"changed": planned.changed, "live": live}
-        if drawer.changes:
-            document["changes"] = [asdict(change) for change in drawer.changes]
+        if drawer.previewed is not None:
+            document |= _previewed(drawer.previewed)
         if drawer.reviewed is not None:
             document |= _reviewed(drawer.reviewed)
         print_data(document, shown.output)
+
+
+def _previewed(previewed: Previewed) -> dict[str, Any]:
+    """What the target would change, as plain data."""
+    from llmops.policies import findings_document
+
+    document: dict[str, Any] = {"changes": [asdict(change) for change in previewed.changes]}
+    if previewed.findings:
+        document["change_findings"] = findings_document(previewed.findings)
+    if previewed.price is not None:
+        before, after = previewed.price
+        document["usd_per_hour"] = {"now": before, "then": after}
+    return document
 
 
 def _reviewed(reviewed: Reviewed) -> dict[str, Any]:
@@ -173,6 +187,8 @@ def print_change(planned: Planned) -> None:
         f" context {plan.model.context.value} tokens, KV cache"
         f" {plan.memory.kv_tokens.value} tokens, endpoint {plan.host}:{plan.port}"
     )
+    if plan.machines is not None:
+        tell(f"  {machine_line(plan.machines)}")
     for note in plan.notes:
         tell(f"  note: {note}")
 
@@ -196,18 +212,31 @@ MOST_FIELDS = 12
 def print_changes(previewed: Previewed) -> None:
     """What the target would change, object by object; what stays as it is in one line."""
     same = sum(change.action == "unchanged" for change in previewed.changes)
-    signs = {"create": "+", "update": "~", "delete": "-"}
+    signs = {"create": "+", "update": "~", "replace": "+-", "delete": "-"}
     for change in previewed.changes:
         if change.action == "unchanged":
             continue
         tell(f"  {signs[change.action]} {change.name}")
-        for path, before, after in change.fields[:MOST_FIELDS] if change.action == "update" else ():
+        shown = change.fields if change.action in ("update", "replace") else ()
+        for path, before, after in shown[:MOST_FIELDS]:
             old, new = _brief(before), _brief(after)
             tell(f"      {path}: {f'{old} -> {new}' if old != new else 'changed, see -o json'}")
-        if change.action == "update" and len(change.fields) > MOST_FIELDS:
-            tell(f"      and {len(change.fields) - MOST_FIELDS} more fields")
+        if len(shown) > MOST_FIELDS:
+            tell(f"      and {len(shown) - MOST_FIELDS} more fields")
     if same:
         tell(f"  = {same} objects stay as they are")
+    _print_meaning(previewed)
+
+
+def _print_meaning(previewed: Previewed) -> None:
+    """What the changes mean: what has to be said of them, and the difference in price."""
+    from cli.policy_text import print_finding
+
+    for finding in previewed.findings:
+        print_finding(finding, "", err=True)
+    if previewed.price is not None:
+        before, after = previewed.price
+        tell(f"  price: {before:,.2f} -> {after:,.2f} USD an hour ({after - before:+,.2f})")
 
 
 def _brief(value: object) -> str:
@@ -240,6 +269,7 @@ def print_plan(plan: Plan) -> None:
     rows = [(name, human(figure, size=name in SIZES), figure.reason) for name, figure in figures]
     layout = f"tensor {plan.layout.tensor}, {plan.layout.device}"
     rows.append(("layout", layout, plan.layout.reason))
+    rows += machine_rows(plan.machines)
     print_table(("FIGURE", "VALUE", "REASON"), rows)
 
 

@@ -10,7 +10,7 @@ from cli.options import Context, Format, Namespace, Service
 from cli.policy_check import CheckFormat
 
 if TYPE_CHECKING:
-    from cli.places import Target
+    from cli.places import Reached
     from llmops.events import Flow
     from llmops.policies import Finding
     from serving.auditing import Report
@@ -46,15 +46,16 @@ def command(
     up, and some hundred requests are sent. Ends with 3 when a finding blocks.
     """
     from cli.output import Drawer, draw
-    from cli.places import service_target
+    from cli.places import reached, service_target
 
-    report = draw(_audit(service_target(name, context, namespace), name, outside, only), Drawer())
+    target = reached(service_target(name, context, namespace), "llmops policy audit")
+    report = draw(_audit(target, name, outside, only), Drawer())
     _print(name, report, output)
     if report.blocks:
         raise typer.Exit(REFUSED)
 
 
-def _audit(target: Target, name: str, outside: str | None, only: list[str] | None) -> Flow[Report]:
+def _audit(target: Reached, name: str, outside: str | None, only: list[str] | None) -> Flow[Report]:
     from serving.auditing import audit_here
     from serving.local import LocalTarget
 

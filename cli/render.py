@@ -37,13 +37,13 @@ def command(
     Nothing is started or changed.
     """
     from cli.output import Drawer, draw, print_data
-    from cli.places import target_of
+    from cli.places import reached, target_of
     from cli.specs import placed, read_spec
     from llmops import workflow
     from llmops.errors import InputError
 
     loaded = read_spec(file)
-    target = target_of(loaded.deployment)
+    target = reached(target_of(loaded.deployment), "llmops render")
     with placed(loaded):
         planned = draw(workflow.plan(target, loaded.deployment, offline=offline), Drawer())
         rendered = target.render(planned.plan)

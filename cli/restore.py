@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.backup import KeyFile
+from cli.gates import Emergency, gate_of
 from cli.options import Context, Format, Namespace, Output, Yes
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def command(
         bool, typer.Option("--no-deploy", help="Put the records back, and start nothing.")
     ] = False,
     yes: Yes = False,
+    emergency: Emergency = None,
     context: Context = None,
     namespace: Namespace = None,
     output: Output = Format.TEXT,
@@ -46,17 +48,19 @@ def command(
     """Put histories, policies and keys back; each last good release serves again, proved anew.
 
     Weights are fetched again by their digests. A damaged backup, or one of another key, changes
-    nothing. A run that was killed is finished by the next.
+    nothing, and so does one of a release that a policy forbids. A run that was killed is finished
+    by the next.
     """
     from cli.output import Drawer, ask, draw, may_ask, print_data
-    from cli.places import open_target, remember
+    from cli.places import open_target, reached, remember
     from llmops import restoring
     from llmops.errors import RefusedError
 
     may_ask(yes)
+    gate = gate_of(False, emergency)
     address, header, saved = _read(source, key_file, names or [])
     place = _place(saved, context, namespace)
-    target = open_target(place)
+    target = reached(open_target(place), "llmops restore")
     wanted = restoring.intended(target, saved)
     _show(address, header, wanted, deploy=not no_deploy, opened=key_file is not None)
     restoring.refuse(target, saved, replace=replace)
@@ -64,7 +68,9 @@ def command(
         raise RefusedError("nothing was changed")
     for service in saved.services:
         remember(service.name, place)
-    flow = restoring.restore(target, saved, replace=replace, deploy=not no_deploy)
+    flow = restoring.restore(
+        target, saved, replace=replace, deploy=not no_deploy, emergency=gate.emergency
+    )
     done = draw(flow, Drawer())
     if output is not Format.TEXT:
         print_data({"from": address, "services": [_document(one) for one in done]}, output)

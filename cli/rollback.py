@@ -28,9 +28,9 @@ def command(
     namespace: Namespace = None,
 ) -> None:
     """Make a new release that repeats an earlier good one, and prove it."""
+    from cli.flows import verb_of
     from cli.output import Drawer, ask, draw, may_ask
     from cli.places import owning, service_target
-    from llmops import workflow
     from llmops.errors import RefusedError
 
     gate = gate_of(wait, emergency)
@@ -39,7 +39,7 @@ def command(
     wanted = f"release {release}" if release else "the last good release before this one"
     if not yes and not ask(f"Roll {name} back to {wanted}?"):
         raise RefusedError("nothing was changed")
-    finished = draw(workflow.rollback(target, name, release, gate=gate), Drawer())
+    finished = draw(verb_of(target, "rollback")(name, release, gate=gate), Drawer())
     made = finished.release
     if made is not None:
         said = f"repeats release {made.rollback_of}" if finished.changed else "serves already"

@@ -120,7 +120,8 @@ def replica(deployment: Deployment, path: Path | None, startup: str | None) -> s
     if path is not None:
         profile = simulation.read_profile(path)
     else:
-        tell("no --profile: a replica of round figures is simulated, and none that was measured")
+        tell("no --profile: a replica of round figures is simulated, and none that was measured;"
+             " llmops bench NAME --profile FILE measures one")  # fmt: skip
     if startup is not None:
         try:
             profile = replace(profile, startup=Duration.parse(startup).seconds)
@@ -253,7 +254,7 @@ def _print_verdict(made: simulation.Study, settings: scaling.ScalingSettings) ->
     if ours is not None and ours.figures.attained < settings.percent / 100:
         say(
             f"ours misses the objective: {ours.figures.attained:.2%} of {settings.percent:g} %;"
-            " a lower scaling.target_in_flight, or scaling.warm, keeps more in reserve"
+            " a higher lowest number in scaling.replicas, or scaling.warm, keeps more ready"
         )
 
 

@@ -85,12 +85,12 @@ def _wanted(
     namespace: str | None,
 ) -> tuple[Any, Upgrade, Any, Callable[[Deployment], Deployment]]:
     """The target, what is to be done there, how its runtime is ended, and what else changes."""
-    from cli.places import open_target, service_place
+    from cli.places import open_target, reached, service_place
     from llmops.errors import InputError
     from serving.local import LocalTarget
 
     places = {service_place(name, context, namespace) for name in names or [""]}
-    target = open_target(places.pop())
+    target = reached(open_target(places.pop()), "llmops upgrade")
     for name in names:
         target.history(name)
     if isinstance(target, LocalTarget) and not places:

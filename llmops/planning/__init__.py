@@ -2,7 +2,11 @@
 
 from llmops.planning.accelerators import accelerators_of
 from llmops.planning.architecture import known as known_architectures
+from llmops.planning.batches import planned_batch
+from llmops.planning.cloud import UNKNOWN, CloudFacts, MachineOffer, MachinePlan
 from llmops.planning.document import plan_document
+from llmops.planning.identity import digest
+from llmops.planning.machines import images_of, with_offer
 from llmops.planning.model import (
     ClusterFacts,
     EngineSettings,
@@ -27,9 +31,10 @@ from llmops.planning.model import (
     TlsFiles,
 )
 from llmops.planning.planner import make_plan
-from llmops.planning.upkeep import Upkeep
+from llmops.planning.upkeep import Spending, Upkeep
 
 __all__ = [
+    "CloudFacts",
     "ClusterFacts",
     "EngineSettings",
     "Facts",
@@ -40,6 +45,8 @@ __all__ = [
     "Limits",
     "LiveRelease",
     "MachineFacts",
+    "MachineOffer",
+    "MachinePlan",
     "ModelFacts",
     "NodeFacts",
     "Option",
@@ -49,11 +56,17 @@ __all__ = [
     "PlannedScaling",
     "PlannedWindow",
     "PodSize",
+    "Spending",
     "Tensor",
     "TlsFiles",
+    "UNKNOWN",
     "Upkeep",
     "accelerators_of",
+    "digest",
+    "images_of",
     "known_architectures",
     "make_plan",
     "plan_document",
+    "planned_batch",
+    "with_offer",
 ]

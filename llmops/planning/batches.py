@@ -9,7 +9,7 @@ from __future__ import annotations
 from llmops.planning import memory
 from llmops.planning.layout import Shape
 from llmops.planning.memory import BatchDefaults, gpu
-from llmops.planning.model import Facts
+from llmops.planning.model import Facts, Plan
 from llmops.planning.parallel import Parallel
 from llmops.planning.subject import Subject
 from llmops.spec import Deployment
@@ -68,3 +68,15 @@ def told(
     if batch == own:
         return {}
     return {"max_num_batched_tokens": batch.tokens, "max_num_seqs": batch.sequences}
+
+
+def planned_batch(plan: Plan) -> BatchDefaults:
+    """What the engine of a plan works on at once: as it is told, or as it takes by itself; of an
+    unnamed GPU the batch that every size of them takes."""
+    platform: gpu.Platform = "cpu" if plan.layout.device == "cpu" else "gpu"
+    own = gpu.batch_defaults(0, "", platform=platform, world=plan.layout.tensor)
+    told = plan.engine.args
+    return BatchDefaults(
+        int(told.get("max_num_batched_tokens") or own.tokens),
+        int(told.get("max_num_seqs") or own.sequences),
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from llmops.planning.capacity import freed, no_room, resources, room, standing
 from llmops.planning.choice import Choice, choose
+from llmops.planning.cloud import MachinePlan
 from llmops.planning.gpu_nodes import other_gpus
 from llmops.planning.model import Facts, PodSize
 from llmops.planning.nodes import World, worlds
@@ -30,6 +31,7 @@ class Placed:
     choice: Choice
     pod: PodSize | None = None
     notes: tuple[str, ...] = ()
+    machines: MachinePlan | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from llmops.planning.upkeep import Upkeep
 def plan_document(plan: Plan) -> dict[str, Any]:
     """The plan; a figure is `{"value": …, "reason": …}`. Sizes in bytes, times in seconds.
 
-    `target`, `image`, `pod` and `apart` are there only where a target runs pods and sets them;
-    `scaling` only where the number of replicas is not fixed; `upkeep` only where it is not what it
-    is by default; of the limits only those that there are.
+    `target`, `image`, `pod` and `apart` are there only where a target runs pods and sets them, and
+    `machines` where it makes some; `scaling` only where the number of replicas is not fixed;
+    `upkeep` only where it is not what it is by default; of the limits only those that there are.
     """
     document = asdict(plan)
-    for key in ("target", "image", "pod", "tls", "scaling", "apart"):
+    for key in ("target", "image", "pod", "tls", "scaling", "apart", "machines"):
         if not document[key]:
             del document[key]
     del document["asked"]  # the file says it better

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from llmops.planning.cloud import CloudFacts
 from llmops.planning.model import ClusterFacts, Facts, MachineFacts
 from llmops.planning.upkeep import FIELDS
 from llmops.spec import Deployment
@@ -48,11 +49,28 @@ def facts_digest(facts: Facts) -> str:
     return digest(
         {
             "model": [model.source, model.revision, model.parameters, model.weight_bytes],
-            **(_of_machine(facts.machine) if facts.cluster is None else _of_cluster(facts.cluster)),
+            **_of_place(facts),
             "live": sorted([r.service, r.number, r.identity] for r in facts.live),
             "engine": facts.engine_version,
         }
     )
+
+
+def _of_place(facts: Facts) -> dict[str, Any]:
+    if facts.cloud is not None:
+        return _of_cloud(facts.cloud)
+    return _of_machine(facts.machine) if facts.cluster is None else _of_cluster(facts.cluster)
+
+
+def _of_cloud(cloud: CloudFacts) -> dict[str, Any]:
+    """What can be had and at what price; in no order, because none is promised."""
+    prices = sorted(
+        [offer.name, price.region, price.on_demand, price.spot]
+        for offer in cloud.catalogue.offers
+        for price in offer.prices
+    )
+    zones = {machine: sorted(names) for machine, names in cloud.zones.items()}
+    return {"offers": prices, "zones": zones, "images": dict(cloud.images)}
 
 
 def _of_machine(machine: MachineFacts) -> dict[str, Any]:

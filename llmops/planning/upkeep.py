@@ -13,6 +13,24 @@ from llmops.spec import Maintenance
 FIELDS = frozenset({"window", "canary", "keep_releases", "keep_logs"})
 """What `maintenance` says of it."""
 
+ROUNDING = 1e-9
+"""What a budget of exactly so many replicas may miss by the division of floating point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a policy lets a service cost, and what its devices do. In US dollars an hour."""
+
+    budget: float
+    device: float
+    """One accelerator, at the lowest price of the catalogue."""
+    by: str
+    """The policy."""
+
+    def replicas(self, devices: int) -> int:
+        """Most replicas that are paid for, where one has so many devices."""
+        return int(self.budget / (self.device * devices) * (1 + ROUNDING))
+
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
@@ -34,6 +52,9 @@ class Upkeep:
     """Percent by which the time to first token may be above that of the last good one."""
     canary_requests: int = 20
     """Requests that both must have answered to be compared."""
+    spending: Spending | None = None
+    """What bounds its replicas while it runs, beside their own bounds; None where no policy has a
+    budget, the price is not known, or the number of replicas is fixed."""
 
 
 def planned_upkeep(maintenance: Maintenance) -> Upkeep:

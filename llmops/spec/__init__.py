@@ -3,7 +3,9 @@
 The reading is the same for every file that a user writes: a `Document` says what may stand in one.
 """
 
+from llmops.spec.aws import AwsNetwork, AwsTarget
 from llmops.spec.bounds import Between, Form
+from llmops.spec.cloud import HEAD_PORT, CloudTarget
 from llmops.spec.document import Document, Finding, Section, Written
 from llmops.spec.fields import FieldDoc, explain, fields
 from llmops.spec.generated import Generated, as_json
@@ -11,6 +13,7 @@ from llmops.spec.kubernetes import KubernetesTarget
 from llmops.spec.loader import Loaded, load, loads, read
 from llmops.spec.models import (
     DNS_LABEL,
+    AgentTarget,
     Deployment,
     Hardware,
     LocalTarget,
@@ -21,13 +24,18 @@ from llmops.spec.models import (
     Wait,
 )
 from llmops.spec.nearest import nearest
+from llmops.spec.recorded import recorded_target
 from llmops.spec.reference import page_of
 from llmops.spec.schema import schema_of
 from llmops.spec.starter import starter
 from llmops.spec.strict import Placed, read_document, read_text
 
 __all__ = [
+    "AgentTarget",
+    "AwsNetwork",
+    "AwsTarget",
     "Between",
+    "CloudTarget",
     "DNS_LABEL",
     "Deployment",
     "Document",
@@ -35,6 +43,7 @@ __all__ = [
     "Finding",
     "Form",
     "Generated",
+    "HEAD_PORT",
     "Hardware",
     "KubernetesTarget",
     "Loaded",
@@ -57,6 +66,7 @@ __all__ = [
     "read",
     "read_document",
     "read_text",
+    "recorded_target",
     "schema_of",
     "starter",
 ]

@@ -11,11 +11,13 @@ import re
 from collections.abc import Iterator
 
 from llmops.spec import addresses, arguments
+from llmops.spec.aws import AwsTarget
+from llmops.spec.aws_rules import find_on_aws
 from llmops.spec.cluster_rules import find_in_cluster
 from llmops.spec.document import Finding, Written
 from llmops.spec.kubernetes import KubernetesTarget
 from llmops.spec.limit_rules import RESERVED_KEY, find_in_limits
-from llmops.spec.models import Deployment, Hardware, LocalTarget, Parallelism
+from llmops.spec.models import AgentTarget, Deployment, Hardware, LocalTarget, Parallelism
 from llmops.spec.nodes import Trail
 from llmops.spec.scaling_rules import find_in_scaling
 from llmops.spec.words import quoted
@@ -31,6 +33,8 @@ def find_contradictions(deployment: Deployment, written: Written) -> Iterator[Fi
     yield from _memory(deployment)
     if isinstance(deployment.target, KubernetesTarget):
         yield from find_in_cluster(deployment, deployment.target)
+    elif isinstance(deployment.target, AwsTarget):
+        yield from find_on_aws(deployment, deployment.target, written)
     else:
         yield from _local(deployment.target)
     yield from find_in_scaling(deployment)
@@ -119,6 +123,20 @@ def _memory(deployment: Deployment) -> Iterator[Finding]:
 def _local(target: LocalTarget) -> Iterator[Finding]:
     yield from _tls(target)
     yield from _host(target)
+    if isinstance(target, AgentTarget):
+        yield from _store(target)
+
+
+def _store(target: AgentTarget) -> Iterator[Finding]:
+    scheme, _, place = target.store.partition("://")
+    if scheme == "s3" and "@" in place.partition("/")[0]:
+        yield Finding(
+            ("target", "store"), "expected an address without credentials",
+            "give them to the client in its own way: environment, profile or role",
+        )  # fmt: skip
+    elif not re.fullmatch(r"file:///.+|s3://[^/@]+/.+", target.store):
+        hint = "expected file:///folder or s3://bucket/prefix"
+        yield Finding(("target", "store"), f"{quoted(target.store)} is no store", hint)
 
 
 def _tls(target: LocalTarget) -> Iterator[Finding]:

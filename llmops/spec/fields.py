@@ -5,8 +5,8 @@ Read off the models; nothing is told here that is not written there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, get_args, get_origin
 
@@ -120,9 +120,19 @@ def _below(path: str, annotation: Any, only: str) -> Iterator[FieldDoc]:
     else:
         kind = sections[0].model_fields["kind"]
         yield _documented(f"{path}.kind", kind, any_kind(sections))
-        for section in sections:
-            docs = _walk(section, path, kind_of(section))
-            yield from (doc for doc in docs if doc.path != f"{path}.kind")
+        yield from _told_once(path, sections)
+
+
+def _told_once(path: str, sections: Sequence[type[Section]]) -> Iterator[FieldDoc]:
+    """What several kinds of a section have; a field that some of them share is told once, for all
+    of these, and one that means something else in each is told for each."""
+    told: dict[tuple[str, str], FieldDoc] = {}
+    for section in sections:
+        for doc in _walk(section, path, kind_of(section)):
+            before = told.get((doc.path, doc.doc))
+            kinds = f"{before.only} or {doc.only}" if before else doc.only
+            told[doc.path, doc.doc] = replace(before or doc, only=kinds)
+    yield from (doc for doc in told.values() if doc.path != f"{path}.kind")
 
 
 def _listed(annotation: Any) -> type[Section] | None:

@@ -141,7 +141,8 @@ class KubernetesTarget(Section):
     """Serve on a Kubernetes cluster, by KubeRay."""
 
     kind: Literal["kubernetes"]
-    """The target: `local` is this machine, `kubernetes` a cluster."""
+    """The target: `local` is this machine, `agent` one that is reached through a store,
+    `kubernetes` a cluster, `aws` machines of Amazon EC2."""
 
     context: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     """Context of the kubeconfig; its current one without it. Name it in files that are shared:

@@ -27,12 +27,14 @@ SPEC = Document(
     contradictions=find_contradictions,
     stand_ins=((("name",), "stand-in"), (("model", "source"), "file:///stand-in")),
     examples={
+        "target.store": "store: s3://bucket/prefix",
         "name": "name: support-chat",
         "model": "model: {source: hf://owner/name}",
         "model.source": "source: hf://owner/name",
     },
     later={
-        "target.kind": "local is this machine, kubernetes a cluster; cloud machines come later",
+        "target.kind": "local is this machine, agent one behind a store, kubernetes a cluster, aws"
+        " machines of Amazon EC2",
         "engine.kind": "this version runs vllm only",
         "kind": "this version serves models only: kind: Service; a policy is for llmops policy",
     },

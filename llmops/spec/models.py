@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from llmops.spec.aws import AwsTarget
 from llmops.spec.bounds import Between, Form
 from llmops.spec.document import Section
 from llmops.spec.kubernetes import KubernetesTarget
@@ -138,7 +139,8 @@ class LocalTarget(Section):
     """Serve on this machine."""
 
     kind: Literal["local"] = "local"
-    """The target: `local` is this machine, `kubernetes` a cluster."""
+    """The target: `local` is this machine, `agent` one that is reached through a store,
+    `kubernetes` a cluster, `aws` machines of Amazon EC2."""
 
     host: Annotated[str, Form("an IP address, or 'localhost'")] = "127.0.0.1"
     """Address the endpoint listens on: an IP address, or `localhost`. Loopback by default: without
@@ -157,18 +159,45 @@ class LocalTarget(Section):
     """Port of the endpoint. All services of one machine share one endpoint, and so this port."""
 
 
-def _kind(value: Any) -> str:
-    """Which target a section is: `local` where it does not say."""
+class AgentTarget(LocalTarget):
+    """Serve on a machine whose agent (`llmops agent`) does what a store says: it opens no port to
+    be managed by."""
+
+    kind: Literal["agent"]  # type: ignore[assignment]  # all else is as on this machine
+    """The target: `local` is this machine, `agent` one that is reached through a store,
+    `kubernetes` a cluster, `aws` machines of Amazon EC2."""
+
+    store: Annotated[
+        str,
+        Field(json_schema_extra={"pattern": "^(file:///.|s3://[^/@]+/.)"}),
+        Form("an address such as s3://bucket/prefix"),
+    ]
+    """Where the commands and the agent leave what they have to tell each other:
+    `s3://bucket/prefix`, or `file:///path` of a folder that both can write to. Whoever may write
+    there may deploy."""
+
+    reach: Literal["host", "machine", "network", "internet"] = "host"
+    """From how far away clients come: `host` is as `host` says. Say another one only where a
+    firewall lets nobody to the port but a load balancer that speaks TLS to clients: policies go by
+    it, and take the endpoint for one that speaks TLS."""
+
+
+_TARGETS = {"kubernetes": "KubernetesTarget", "aws": "AwsTarget", "agent": "AgentTarget"}
+"""By `kind`: which section a target is, where it is not this machine."""
+
+
+def _section_of_target(value: Any) -> str:
+    """Which target a section is: this machine where it does not say."""
     kind = value.get("kind", "local") if isinstance(value, dict) else getattr(value, "kind", "")
-    return kind if kind == "kubernetes" else "local"
+    return _TARGETS.get(kind, "LocalTarget") if isinstance(kind, str) else "LocalTarget"
 
 
 Target = Annotated[
     Annotated[LocalTarget, Tag("LocalTarget")]
-    | Annotated[KubernetesTarget, Tag("KubernetesTarget")],
-    Discriminator(
-        lambda value: "KubernetesTarget" if _kind(value) == "kubernetes" else "LocalTarget"
-    ),
+    | Annotated[KubernetesTarget, Tag("KubernetesTarget")]
+    | Annotated[AwsTarget, Tag("AwsTarget")]
+    | Annotated[AgentTarget, Tag("AgentTarget")],
+    Discriminator(_section_of_target),
 ]
 """Where a service runs: the section's `kind` says which of these it is."""
 

@@ -13,8 +13,8 @@ from llmops.units import Bytes, Duration
 _HEAD = """\
 # The spec: `llmops.yaml`
 
-<!-- Made from the docstrings in llmops/spec/models.py and llmops/spec/kubernetes.py. Change
-     those, then run: python -m llmops.spec.generate -->
+<!-- Made from the docstrings in llmops/spec/models.py, kubernetes.py, cloud.py and aws.py beside
+     it. Change those, then run: python -m llmops.spec.generate -->
 
 One file says what to serve and where. Only `name` and `model.source` are required; every other
 field has a default that is safe. `llmops init NAME` writes a file to start from, `llmops validate`

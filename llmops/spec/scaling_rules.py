@@ -80,8 +80,16 @@ def _sleeps(scaling: Scaling) -> bool:
 
 
 def _awake(scaling: Scaling) -> Iterator[Finding]:
-    """A cluster's pods are not given up to the last: what waits for one would wait for a node."""
-    hint = "begin with 1: the target local can scale to none"
+    """A cluster's replica pods are not given up to the last.
+
+    Serve could have none, and Ray's autoscaler would then take the last pod. But what waits for a
+    replica would wait for that autoscaler, for a pod, and for a node that may be gone, longer than
+    requests can be held; and the pods of head and gateways stay, on nodes that cost as well.
+    """
+    hint = (
+        "begin with 1: what wakes the service would have to wait for a pod and its node, and the"
+        " pods of head and gateways would stay; the target local can scale to none"
+    )
     if scaling.replicas.low == 0:
         message = f"expected at least 1 replica on a cluster, found '{scaling.replicas}'"
         yield Finding(REPLICAS, message, hint, (("target", "kind"),))

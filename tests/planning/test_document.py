@@ -35,6 +35,7 @@ def test_the_document_has_the_keys_that_others_build_on() -> None:
     assert document.keys() == KEYS
     assert document["model"].keys() == {
         "source", "revision", "parameters", "weight_bytes", "kv_bytes_per_token", "context",
+        "licence",
     }  # fmt: skip
     for name in ("parameters", "weight_bytes", "kv_bytes_per_token"):
         assert document["model"][name].keys() == {"value", "reason"}

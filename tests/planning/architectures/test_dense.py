@@ -359,7 +359,7 @@ def test_attention_to_an_encoder_is_refused(kind: str) -> None:
         ({"num_ln_in_parallel_attn": 1}, 4, {"input_layernorm"}),
         ({"parallel_attn": False}, 4, {"input_layernorm", "post_attention_layernorm"}),
     ],
-    ids=str,
+    ids=["old", "grouped", "alike", "one norm", "one after another"],
 )
 def test_falcon_has_three_shapes_of_attention(
     changes: dict[str, Any], kv_heads: int, norms: set[str]

@@ -1,0 +1,199 @@
+"""What would keep machines from being made: everything that is wrong, before anything is changed.
+
+Each check looks at one thing and says how to put it right. One that cannot be made, because
+something before it is wrong, is left out: that is told already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from infra.account.model import Caller
+from infra.account.quotas import quota_of, used
+from infra.account.reader import Account
+from llmops.errors import InputError, LlmopsError, UnreachableError
+
+OLDEST = (3, 181, 0)
+"""Of the `pulumi` program: the first that runs a program inline for refresh and destroy too."""
+INSTALL = "install it: https://www.pulumi.com/docs/install/"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one look found. `fix` is a command or a sentence; empty only when all is well."""
+
+    name: str
+    verdict: Literal["ok", "warn", "fail"]
+    found: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Machines that are to be made."""
+
+    machine: str
+    count: int
+    market: str
+    head: str
+    image: str
+    """Id of an image, or the name of a public parameter; empty where nothing says."""
+
+
+def program_checks(
+    environment: Mapping[str, str], version: Callable[[], str], backend: Callable[[], str]
+) -> Iterator[Check]:
+    """Of the `pulumi` program, its backend and its passphrase.
+
+    Args:
+        environment: Of the program.
+        version: What the program says of itself.
+        backend: Where it keeps stacks: its URL; raises where it cannot.
+    """
+    try:
+        found = version()
+    except LlmopsError as error:
+        yield Check("pulumi", "fail", error.message, error.hint or INSTALL)
+        return
+    if _version(found) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        yield Check("pulumi", "fail", f"version {found}, older than {oldest}", INSTALL)
+        return
+    yield Check("pulumi", "ok", found)
+    try:
+        url = backend()
+    except LlmopsError as error:
+        yield Check(
+            "backend",
+            "fail",
+            error.message,
+            "pulumi login s3://BUCKET (or file://FOLDER), or set PULUMI_BACKEND_URL",
+        )
+        return
+    yield Check("backend", "ok", url)
+    if not url.startswith("https://"):
+        yield _passphrase(environment)
+
+
+def _passphrase(environment: Mapping[str, str]) -> Check:
+    """Whether what seals a stack's secrets is there: an empty one seals nothing."""
+    name, file = "PULUMI_CONFIG_PASSPHRASE", environment.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    fix = f"set {name}, or {name}_FILE to the path of a file with it; keep it: without it the"
+    fix += " stack's secrets are lost"
+    if name not in environment and file is None:
+        return Check("passphrase", "fail", "there is none", fix)
+    try:
+        text = environment.get(name) or (Path(file).read_text() if file else "")
+    except OSError as error:
+        return Check("passphrase", "fail", f"{file} cannot be read: {error.strerror}", fix)
+    if not text.strip():
+        return Check("passphrase", "fail", "it is empty, and seals nothing", fix)
+    return Check("passphrase", "ok", "is there")
+
+
+def _version(text: str) -> tuple[int, ...]:
+    numbers = text.removeprefix("v").partition("-")[0].split(".")
+    return tuple(int(one) if one.isdigit() else 0 for one in numbers)
+
+
+def account_checks(account: Account, wanted: Wanted | None) -> Iterator[Check]:
+    """Of the credentials, the region, and what is to be made there; without `wanted`, of the first
+    two alone."""
+    try:
+        caller: Caller = account.who()
+    except (InputError, UnreachableError) as error:
+        yield Check(
+            "credentials", "fail", error.message, error.hint or "aws sts get-caller-identity"
+        )
+        return
+    yield Check("credentials", "ok", f"{caller.arn} of account {caller.account}")
+    region = _looked("region", lambda: _region(account))
+    yield region
+    if region.verdict == "fail" or wanted is None:
+        return
+    yield _looked("machine", lambda: _offered("machine", account, wanted.machine))
+    yield _looked("head", lambda: _offered("head", account, wanted.head))
+    if wanted.image:
+        yield _looked("image", lambda: _image(account, wanted.image))
+    yield _looked("quota", lambda: _quota(account, wanted))
+
+
+def _looked(name: str, look: Callable[[], Check]) -> Check:
+    try:
+        return look()
+    except LlmopsError as error:
+        return Check(name, "warn", error.message, error.hint or "it was not checked")
+
+
+def _region(account: Account) -> Check:
+    if account.region_is_open():
+        return Check("region", "ok", account.region)
+    return Check(
+        "region",
+        "fail",
+        f"{account.region} is not open to this account",
+        "enable it under AWS Regions of the account, or choose another target.region",
+    )
+
+
+def _offered(name: str, account: Account, machine: str) -> Check:
+    zones = account.zones_of([machine])[machine]
+    if zones:
+        return Check(name, "ok", f"{machine} in {', '.join(zones)}")
+    return Check(
+        name,
+        "fail",
+        f"no zone of {account.region} offers {machine}",
+        "choose another target.machine or target.region",
+    )
+
+
+def _image(account: Account, image: str) -> Check:
+    found = account.image(image) if image.startswith("/") else image
+    if found and account.image_is_there(found):
+        return Check("image", "ok", found)
+    said = f"{image} stands for no image" if not found else f"{found} is not there"
+    return Check(
+        "image",
+        "fail",
+        f"{said} in {account.region}",
+        "name one of the region in target.image, or leave it out",
+    )
+
+
+def _quota(account: Account, wanted: Wanted) -> Check:
+    quotas = account.quotas()
+    quota = quota_of(wanted.machine, wanted.market, quotas)
+    if quota is None:
+        return Check("quota", "ok", f"none counts {wanted.machine} ({wanted.market})")
+    running = used(quota, account.machines(), quotas)
+    needed = account.vcpus_of(wanted.machine) * wanted.count
+    sum_ = f"{quota.name}: {quota.limit:g} vCPUs, {running} run, {needed} more are needed"
+    if running + needed <= quota.limit:
+        return Check("quota", "ok", sum_)
+    # Some of what runs may be what is to be replaced or kept: the cloud decides, and says so.
+    verdict: Literal["warn", "fail"] = "warn" if running else "fail"
+    return Check(
+        "quota", verdict, sum_, "ask for more in Service Quotas, or choose another target.machine"
+    )
+
+
+def refuse(checks: tuple[Check, ...]) -> None:
+    """Refuse what cannot work, with everything that is wrong at once.
+
+    Raises:
+        InputError: When a check failed.
+    """
+    wrong = [check for check in checks if check.verdict == "fail"]
+    if wrong:
+        lines = [f"{one.name}: {one.found} (fix: {one.fix})" for one in wrong]
+        raise InputError(
+            "machines cannot be made as it is; nothing was changed\n  " + "\n  ".join(lines),
+            hint="put these right, and deploy again; llmops doctor looks at them too",
+        )
+
+
+__all__ = ["Check", "Wanted", "account_checks", "program_checks", "refuse"]

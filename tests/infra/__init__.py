@@ -1,0 +1,1 @@
+"""Tests of the machines: what is declared, without a cloud and without the Pulumi program."""

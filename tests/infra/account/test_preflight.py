@@ -1,0 +1,159 @@
+"""Everything that is wrong is told at once, with a fix for each, before anything is changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infra.account import (
+    Account,
+    Caller,
+    Check,
+    Quota,
+    Thing,
+    Wanted,
+    account_checks,
+    program_checks,
+    refuse,
+)
+from llmops.errors import InputError, UnreachableError
+from tests.infra.cloud import REGION, Cloud
+
+pytestmark = pytest.mark.timeout(600)
+
+SEALED = {"PULUMI_CONFIG_PASSPHRASE": "correct horse battery"}
+
+
+def verdicts(checks: tuple[Check, ...]) -> dict[str, str]:
+    return {check.name: check.verdict for check in checks}
+
+
+def fails(text: str) -> str:
+    raise InputError(text, hint="the hint")
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        (SEALED, "is there"),
+        ({}, "there is none"),
+        ({"PULUMI_CONFIG_PASSPHRASE": ""}, "it is empty"),
+        ({"PULUMI_CONFIG_PASSPHRASE": "  "}, "it is empty"),
+        ({"PULUMI_CONFIG_PASSPHRASE_FILE": "/nowhere/at/all"}, "cannot be read"),
+    ],
+)
+def test_a_stack_is_sealed_by_a_passphrase_that_is_not_empty(
+    environment: dict[str, str], found: str
+) -> None:
+    checks = tuple(program_checks(environment, lambda: "3.272.0", lambda: "file:///b"))
+    assert found in checks[-1].found
+    assert (checks[-1].verdict == "ok") is (environment == SEALED)
+
+
+def test_a_passphrase_may_be_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "phrase").write_text("correct horse battery\n")
+    environment = {"PULUMI_CONFIG_PASSPHRASE_FILE": str(tmp_path / "phrase")}
+    checks = tuple(program_checks(environment, lambda: "3.272.0", lambda: "s3://b"))
+    assert verdicts(checks)["passphrase"] == "ok"
+
+
+def test_a_backend_that_is_a_service_seals_by_itself() -> None:
+    checks = tuple(program_checks({}, lambda: "v3.272.0", lambda: "https://app.pulumi.com/me"))
+    assert verdicts(checks) == {"pulumi": "ok", "backend": "ok"}
+
+
+@pytest.mark.parametrize("version", ["3.180.9", "2.99.0", "3.99.0-alpha.1"])
+def test_an_old_program_is_refused(version: str) -> None:
+    checks = tuple(program_checks(SEALED, lambda: version, lambda: "file:///b"))
+    assert verdicts(checks) == {"pulumi": "fail"}
+    assert "3.181.0" in checks[0].found
+
+
+def test_a_missing_program_and_a_missing_login_are_told_with_their_fix() -> None:
+    missing = tuple(program_checks(SEALED, lambda: fails("no program"), lambda: "b"))
+    assert [(one.found, one.fix) for one in missing] == [("no program", "the hint")]
+    logged_out = tuple(program_checks(SEALED, lambda: "3.272.0", lambda: fails("not signed in")))
+    assert "PULUMI_BACKEND_URL" in logged_out[-1].fix
+
+
+class Scripted(Account):
+    """An account that says what a test wants."""
+
+    def __init__(self, limit: float = 192.0, running: int = 0) -> None:
+        super().__init__(REGION, client_of=lambda service: None)
+        self.limit, self.running = limit, running
+
+    def who(self) -> Caller:
+        return Caller("123456789012", "arn:aws:iam::123456789012:user/dev")
+
+    def region_is_open(self) -> bool:
+        return True
+
+    def zones_of(self, machines):  # type: ignore[no-untyped-def]
+        return {one: (f"{REGION}a",) if one != "p9.none" else () for one in machines}
+
+    def vcpus_of(self, machine: str) -> int:
+        return 192
+
+    def image_is_there(self, image: str) -> bool:
+        return image != "ami-gone"
+
+    def quotas(self) -> tuple[Quota, ...]:
+        return (Quota("Running On-Demand P instances", self.limit),)
+
+    def machines(self, tags=None):  # type: ignore[no-untyped-def]
+        return (Thing("a", "ec2:instance", "i", machine="p5.48xlarge", vcpus=self.running),)
+
+
+GOOD = Wanted("p5.48xlarge", 1, "on_demand", "m7i.xlarge", "ami-there")
+
+
+def test_a_plan_that_can_be_made_passes_every_check() -> None:
+    checks = tuple(account_checks(Scripted(), GOOD))
+    assert set(verdicts(checks).values()) == {"ok"}
+    assert "user/dev" in checks[0].found
+    refuse(checks)
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    wrong = Wanted("p9.none", 1, "on_demand", "m7i.xlarge", "ami-gone")
+    checks = tuple(account_checks(Scripted(limit=0.0), wrong))
+    assert verdicts(checks) | {"head": "ok"} == {
+        "credentials": "ok", "region": "ok", "machine": "fail", "head": "ok", "image": "fail",
+        "quota": "fail",
+    }  # fmt: skip
+    with pytest.raises(InputError) as caught:
+        refuse(checks)
+    assert caught.value.exit_code == 2
+    for part in ("p9.none", "ami-gone", "0 vCPUs, 0 run, 192 more", "nothing was changed"):
+        assert part in caught.value.message
+
+
+def test_a_quota_that_what_runs_now_has_used_warns_and_lets_the_cloud_decide() -> None:
+    checks = tuple(account_checks(Scripted(limit=192.0, running=192), GOOD))
+    assert verdicts(checks)["quota"] == "warn"
+
+
+def test_what_may_not_be_looked_at_is_told_and_refuses_nothing() -> None:
+    class Closed(Scripted):
+        def quotas(self) -> tuple[Quota, ...]:
+            raise UnreachableError("AWS refused servicequotas:ListServiceQuotas: AccessDenied")
+
+    checks = tuple(account_checks(Closed(), GOOD))
+    assert verdicts(checks)["quota"] == "warn"
+    refuse(checks)
+
+
+def test_without_credentials_nothing_else_of_the_account_is_guessed() -> None:
+    class Nobody(Scripted):
+        def who(self) -> Caller:
+            raise InputError("there are no AWS credentials here", hint="aws sso login")
+
+    checks = tuple(account_checks(Nobody(), GOOD))
+    assert [(one.verdict, one.fix) for one in checks] == [("fail", "aws sso login")]
+
+
+def test_doctor_looks_at_a_real_account_without_any_plan(cloud: Cloud) -> None:
+    checks = tuple(account_checks(Account(REGION), None))
+    assert verdicts(checks) == {"credentials": "ok", "region": "ok"}

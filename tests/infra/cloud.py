@@ -1,0 +1,60 @@
+"""A cloud on loopback: moto's server, which answers the AWS client as AWS does, for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Where it listens; clients of it by service."""
+
+    url: str
+
+    def client(self, service: str) -> Any:
+        import boto3
+
+        return boto3.client(
+            service, region_name=REGION, endpoint_url=self.url,
+            aws_access_key_id="testing", aws_secret_access_key="testing",
+        )  # fmt: skip
+
+    def image(self) -> str:
+        """An image that is there."""
+        found = self.client("ec2").describe_images(Owners=["amazon"])["Images"]
+        return str(min(image["ImageId"] for image in found))
+
+    def machine(self, tags: dict[str, str], machine: str = "g4dn.xlarge") -> str:
+        """An instance that runs."""
+        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+        made = self.client("ec2").run_instances(
+            ImageId=self.image(), InstanceType=machine, MinCount=1, MaxCount=1,
+            TagSpecifications=[{"ResourceType": "instance", "Tags": listed}],
+        )  # fmt: skip
+        return str(made["Instances"][0]["InstanceId"])
+
+
+def served(patch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """A fresh cloud, which the AWS client of this process finds by itself."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        url = f"http://{host}:{port}"
+        patch.setenv("AWS_ENDPOINT_URL", url)
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        import urllib.request
+
+        urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST"))
+        yield Cloud(url)
+    finally:
+        server.stop()
