@@ -27,7 +27,7 @@ endef
 export NEXT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-core test-engines test-vllm test-kubernetes test-pods engines
+.PHONY: help setup demo test test-core test-served test-engines test-vllm test-kubernetes test-pods engines
 .PHONY: check bench lock clean
 .PHONY: check-format check-lint check-types check-imports check-house check-generated
 
@@ -46,11 +46,13 @@ demo: $(READY) ## Serve a real model here and ask it something
 	@$(BIN)/llmops chat demo "What is the capital of France?" --temperature 0
 	@echo "$$NEXT"
 
-test: $(READY) ## All tests but the heavier tier; starts a real Ray and vLLM
-	@$(PYTEST)
+test: test-core test-served ## All tests but the heavier tier; starts a real Ray and vLLM
 
-test-core: $(READY) ## The tests that start no engine: seconds
-	@$(PYTEST) -m "not engines and not e2e and not kubernetes"
+test-core: $(READY) ## The tests that start no engine, on all cores
+	@$(PYTEST) --numprocesses auto --dist loadfile -m "not engines and not e2e and not kubernetes"
+
+test-served: $(READY) ## Of the rest, those on one real service
+	@$(PYTEST) -m "e2e and not engines and not kubernetes"
 
 test-engines: test-vllm test-kubernetes ## The heavier tier: real engines, a real API server
 

@@ -57,7 +57,7 @@ class ObjectChange:
     name: str
     """Kind and name, such as `Service/chat`."""
     action: str
-    """`create`, `update`, `delete` or `unchanged`."""
+    """`create`, `update`, `replace`, `delete` or `unchanged`."""
     fields: tuple[tuple[str, object, object], ...] = ()
     """What would change: a path, the value now, and the value then (None: there is none)."""
 
@@ -66,7 +66,34 @@ class ObjectChange:
 class Previewed:
     """What applying the plan would change in the target; nothing has been changed."""
 
-    changes: tuple[ObjectChange, ...]
+    changes: tuple[ObjectChange, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """What has to be said of them, such as that something that serves would be replaced."""
+    price: tuple[float, float] | None = None
+    """US dollars an hour of the machines now and then; None where the target has no price."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceProgress:
+    """Something that the target is made of begins to change, has changed, or has failed to."""
+
+    name: str
+    kind: str
+    """What it is, in the words of whoever makes it."""
+    operation: str
+    """`create`, `update`, `replace`, `delete` …"""
+    state: str
+    """`began`, `done` or `failed`."""
+    elapsed: float = 0.0
+    """Seconds since it began."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something to know that stays on the screen; the flow goes on."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +132,15 @@ class Finished:
     url: str
 
 
-Event = Progress | Planned | Reviewed | Previewed | StepBegun | StepEnded | KeyMade | Finished
+Event = (
+    Progress | Planned | Reviewed | Previewed | ResourceProgress | Warned | StepBegun | StepEnded
+    | KeyMade | Finished
+)  # fmt: skip
 
 Flow = Generator[Event, None, T]
 """Yields events; returns a T."""
 
 __all__ = [
     "Event", "Finished", "Flow", "KeyMade", "ObjectChange", "Planned", "Previewed", "Progress",
-    "Reviewed", "StepBegun", "StepEnded",
+    "ResourceProgress", "Reviewed", "StepBegun", "StepEnded", "Warned",
 ]  # fmt: skip

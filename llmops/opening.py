@@ -24,7 +24,7 @@ from llmops.policies import (
     is_waived,
 )
 from llmops.releases import Emergency, History
-from llmops.spec import Deployment, KubernetesTarget, LocalTarget, Model
+from llmops.spec import Deployment, Model, recorded_target
 from llmops.targets import Observer
 from llmops.windows import Window
 
@@ -40,6 +40,10 @@ class Gate:
     """Wait until it may."""
     emergency: Emergency | None = None
     """Make it all the same, and record why and by whom."""
+
+
+ANY_TIME = Gate()
+"""What a change asks for where nobody says otherwise: a refusal while it may not be made."""
 
 
 def calendar_for(observer: Observer, deployment: Deployment, now: float) -> Calendar:
@@ -95,12 +99,7 @@ def _begun(history: History, plan: Plan, repeats: int | None, calendar: Calendar
 
 def recorded(plan: Plan) -> Deployment:
     """As much of a deployment as policies are chosen by, from a plan that was recorded."""
-    target: LocalTarget | KubernetesTarget = LocalTarget()
-    if plan.target:
-        # Not read strictly: a later version may have recorded fields that this one does not know.
-        target = KubernetesTarget.model_construct(
-            kind="kubernetes", namespace=plan.target.get("namespace", "default")
-        )
+    target = recorded_target(plan.target)
     window = Window.parse(plan.upkeep.window) if plan.upkeep.window else None
     made = Deployment(name=plan.service, model=Model(source=plan.model.source))
     maintenance = made.maintenance.model_copy(update={"window": window})
@@ -154,6 +153,6 @@ def until_open(
 
 
 __all__ = [
-    "Gate", "admit", "calendar_for", "closed_to", "closed_to_end", "closed_to_repeat", "recorded",
-    "refusal", "until_open",
+    "ANY_TIME", "Gate", "admit", "calendar_for", "closed_to", "closed_to_end", "closed_to_repeat",
+    "recorded", "refusal", "until_open",
 ]  # fmt: skip

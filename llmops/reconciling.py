@@ -98,6 +98,7 @@ def record(
     clock: Clock,
     rollback_of: int | None = None,
     emergency: Emergency | None = None,
+    going_back: bool = False,
 ) -> Release:
     """Record what is meant before anything is done; the release that should serve.
 
@@ -110,8 +111,9 @@ def record(
             chosen[:] = [history.live]
             return records.look_after(records.give_up(history, clock()), plan.upkeep, plan.asked)
         history, release = records.begin(
-            history, plan, clock(), rollback_of=rollback_of, emergency=emergency
-        )
+            history, plan, clock(),
+            rollback_of=rollback_of, emergency=emergency, going_back=going_back,
+        )  # fmt: skip
         chosen[:] = [release]
         return history
 
@@ -130,6 +132,7 @@ def reconcile(
     cause: LlmopsError | None = None
     for _ in range(MAX_STEPS):
         observed = Observed(operator.store.read(service)[0], operator.observe(service))
+        observed = _like_before(operator, observed, desired)
         step = next_step(observed, desired, clock())
         if isinstance(step, Done):
             return
@@ -160,6 +163,23 @@ def reconcile(
             _stop_cleanly(operator, service, observed, step, clock)
             raise
     raise TargetError(f"{service} did not settle in {MAX_STEPS} steps", hint="deploy again")
+
+
+def _like_before(operator: Operator, observed: Observed, desired: Desired) -> Observed:
+    """Have a release that is not there yet begin with as many replicas as answer now.
+
+    Once it is there it stays as it began: what changes afterwards, the runtime sees itself. And it
+    is recorded before anything is removed, since with `recreate` nobody could tell it later.
+    """
+    history = observed.history
+    wanted = history.find(desired.number) if desired.number is not None else None
+    if wanted is None or observed.of(wanted.number).phase is not Phase.ABSENT:
+        return observed
+    runs = max((s.replicas for s in observed.seen if s.share), default=0)
+    if not runs or records.begin_with(history, wanted.number, runs) == history:
+        return observed
+    edited = update(operator, history.service, lambda h: records.begin_with(h, wanted.number, runs))
+    return replace(observed, history=edited)
 
 
 def _is_live(observed: Observed, number: int) -> bool:

@@ -57,11 +57,6 @@ class Saved:
     shared: Mapping[str, str] = field(repr=False, default_factory=dict)
     """Secret files of the whole target, base64 by name, such as a TLS key."""
 
-    def without_secrets(self) -> Saved:
-        """This without what may only be kept sealed."""
-        bare = tuple(replace(s, access=Access(s.access.keys)) for s in self.services)
-        return replace(self, services=bare, shared={})
-
     def only(self, names: Iterable[str]) -> Saved:
         """This with some of its services."""
         wanted = set(names)

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from llmops.events import Flow, ObjectChange
+from llmops.events import Flow, Previewed
 from llmops.planning import Facts, Plan
 from llmops.policies import PolicyStore
 from llmops.releases import Figures, Release, ReleaseStore, Seen
@@ -58,6 +58,9 @@ class ReleaseStatus:
     """Replicas that there are to be; None where the number is fixed, or nobody has decided."""
     scaling: str = ""
     """Why so many."""
+    startup: float | None = None
+    """Seconds from asking for a replica to its first answer, as scaling has measured them; None
+    before it has added one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ class Observer(Protocol):
         """Look up what planning needs: the model's facts, the machine's, the live releases."""
         ...
 
-    def preview(self, plan: Plan) -> tuple[ObjectChange, ...]:
+    def preview(self, plan: Plan) -> Flow[Previewed]:
         """What applying the plan would change in the target, by a trial run of its own that
         changes nothing; empty where a target has none.
 

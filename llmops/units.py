@@ -10,16 +10,16 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+
+from llmops.texts import Text
 
 __all__ = ["Bytes", "Duration", "Replicas"]
 
 _NUMBER = r"(0|[1-9][0-9]{0,29})(?:\.([0-9]{1,30}))?"
 
 
-class _Quantity(int):
+class _Quantity(Text, int):
     """An integer number of a base unit, written as a number and a unit."""
 
     UNITS: ClassVar[dict[str, int]]
@@ -75,17 +75,7 @@ class _Quantity(int):
         raise ValueError(cls._expected(value))
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: type[Any], handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validate, serialization=core_schema.to_string_ser_schema()
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    def _json_schema(cls) -> JsonSchemaValue:
         units = "|".join(cls.UNITS)
         return {
             "type": "string",
@@ -145,7 +135,7 @@ class Duration(_Quantity):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Replicas:
+class Replicas(Text):
     """A number of replicas, or a range of them: `2`, `1..4`, `0..4`."""
 
     low: int
@@ -183,17 +173,7 @@ class Replicas:
         raise ValueError(f"expected a number or a range such as '1..4', found '{value}'")
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: type[Any], handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validate, serialization=core_schema.to_string_ser_schema()
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    def _json_schema(cls) -> JsonSchemaValue:
         return {
             "anyOf": [
                 {"type": "integer", "minimum": 1, "maximum": cls.LIMIT},

@@ -18,9 +18,9 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+
+from llmops.texts import Text
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 EXAMPLE = "Sun 02:00-04:00 Europe/Berlin"
@@ -38,7 +38,7 @@ _JSON_PATTERN = r"^[A-Za-z,-]+ +[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}( +[A-Za-z0-9
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Window(Text):
     """Days of the week and a stretch of the day, which may go on past midnight."""
 
     days: tuple[int, ...]
@@ -81,10 +81,6 @@ class Window:
         """The first opening after `now`; both in Unix seconds."""
         return next(start for start, _ in self._spans(now, -1, _AHEAD) if start > now)
 
-    def next_end(self, now: float) -> float:
-        """The first closing after `now`: of this opening, or of the next; in Unix seconds."""
-        return next(end for _, end in self._spans(now, -1, _AHEAD) if end > now)
-
     def _spans(self, around: float, first: int, last: int) -> Iterator[tuple[float, float]]:
         """Openings on the days from `first` to `last` after that of `around`, in order."""
         zone = ZoneInfo(self.zone)
@@ -105,17 +101,7 @@ class Window:
         raise ValueError(_expected(value))
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: type[Any], handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls._validate, serialization=core_schema.to_string_ser_schema()
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    def _json_schema(cls) -> JsonSchemaValue:
         return {"type": "string", "pattern": _JSON_PATTERN, "examples": [EXAMPLE]}
 
 

@@ -41,6 +41,7 @@ def settings_of(plan: Plan) -> ScalingSettings:
         ),
         idle_seconds=scaling.idle_seconds,
         settle_seconds=scaling.settle_seconds,
+        capacity=plan.limits.in_flight,
     )
 
 
@@ -82,6 +83,11 @@ def gateway_table(plan: Plan) -> dict[str, Any] | None:
         table["ttft"] = scaling.ttft
     if scaling.tpot is not None:
         table["tpot"] = scaling.tpot
+    if (spending := plan.upkeep.spending) is not None:
+        # By the table and not in the release's own config: what changes there has Serve's
+        # controller forget what the decision knows.
+        paid = spending.replicas(plan.layout.tensor * plan.layout.pipeline)
+        table["ceiling"] = {"replicas": paid, "by": spending.by}
     if not _least(settings_of(plan)):
         table["hold"] = {"requests": scaling.hold_requests, "seconds": scaling.hold_seconds}
     return table

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from llmops.releases import Release
+from llmops.releases import Release, State
 from serving.engines.settings import EngineRun
 from serving.scaling_config import autoscaled, autoscaling_config, gateway_table
 
@@ -48,6 +48,9 @@ class RuntimeSettings:
     """None on this machine."""
     tls: tuple[str, str] | None = None
     """Files of the endpoint's certificate and its key; None where it speaks plain HTTP."""
+    machines: bool = False
+    """Whether further machines may have joined: then the gateway is kept on the first, and each
+    fetches its own weights."""
 
 
 def application_name(service: str, number: int) -> str:
@@ -73,7 +76,7 @@ def routes(
     for release in sorted(releases, key=lambda r: (r.service, r.number)):
         share = shares.get((release.service, release.number), 0)
         entry = services.setdefault(release.service, {"releases": []})
-        entry["releases"].append({"release": release.number, "share": share})
+        entry["releases"].append({"release": release.number, "share": share} | _begins(release))
         if share or "limits" not in entry:
             entry["context"] = int(release.plan.model.context.value)
             entry["limits"] = _told(asdict(release.plan.limits))
@@ -81,6 +84,16 @@ def routes(
             if (scaling := gateway_table(release.plan)) is not None:
                 entry["scaling"] = scaling
     return {"keys_version": keys_version, "services": services}
+
+
+def _begins(release: Release) -> dict[str, int]:
+    """With how many replicas a release begins that is on its way.
+
+    Told by the table, which the gateways pass on, and not in the release's own config: Serve would
+    go back to that number, under whatever load, when something else of it is told anew.
+    """
+    staging = release.state is State.STAGING and autoscaled(release.plan)
+    return {"begins": release.begins} if staging and release.begins else {}
 
 
 def _told(limits: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +129,7 @@ def render(
 def _gateway_application(settings: RuntimeSettings, table: Mapping[str, Any]) -> dict[str, Any]:
     pods = settings.pods
     options: dict[str, Any] = {"num_cpus": 0}
-    if pods is not None:
+    if pods is not None or settings.machines:
         options["resources"] = {GATEWAY_RESOURCE: 1}
     return {
         "name": GATEWAY,
@@ -148,8 +161,6 @@ def _release_application(release: Release, settings: RuntimeSettings) -> dict[st
     deployment: dict[str, Any] = {
         "name": REPLICA,
         "max_ongoing_requests": 1024,
-        # One attempt: the cause of a failed start is shown at once, not after twenty more.
-        "max_constructor_retry_count": 1,
         "ray_actor_options": {
             "num_cpus": 0,
             "num_gpus": plan.layout.tensor if plan.layout.device == "gpu" else 0,
@@ -172,8 +183,10 @@ def _release_application(release: Release, settings: RuntimeSettings) -> dict[st
         "args": {
             "home": settings.home,
             "run": EngineRun.of(release).document(),
-            # On this machine the weights were fetched before; a pod has a disk of its own.
-            **({"fetch": True} if settings.pods else {}),
+            # On this machine the weights were fetched before; a pod, or a further machine, has a
+            # disk of its own.
+            **({"fetch": True} if settings.pods or settings.machines else {}),
+            **({"machine": True} if settings.machines else {}),
         },
         "deployments": [deployment],
     }

@@ -1,6 +1,6 @@
 """Policies: a platform team's rules as files, checked at every plan and kept in the target."""
 
-from llmops.policies.calendar import FREEZE, WINDOW, Calendar, Closed, calendar_of
+from llmops.policies.calendar import FREEZE, TIMELY, WINDOW, Calendar, Closed, calendar_of
 from llmops.policies.cases import (
     CASE,
     Case,
@@ -22,7 +22,15 @@ from llmops.policies.layers import APART, WAYS, Decided, Effective, Said, combin
 from llmops.policies.model import Layer, Policy, Rule, Waiver
 from llmops.policies.patterns import matches
 from llmops.policies.plain import plain
-from llmops.policies.review import KeyAge, Known, key_age, review
+from llmops.policies.review import (
+    KeyAge,
+    Known,
+    Neighbour,
+    key_age,
+    neighbours_of,
+    review,
+    spending,
+)
 from llmops.policies.rules import check_rule
 from llmops.policies.sarif import to_sarif
 from llmops.policies.store import Applied, PolicyStore, Shelf, dumps, loads
@@ -48,6 +56,7 @@ __all__ = [
     "KeyAge",
     "Known",
     "Layer",
+    "Neighbour",
     "Outcome",
     "POLICY",
     "Policy",
@@ -58,6 +67,7 @@ __all__ = [
     "Setting",
     "Severity",
     "Shelf",
+    "TIMELY",
     "Voice",
     "WAYS",
     "WINDOW",
@@ -82,6 +92,7 @@ __all__ = [
     "loads",
     "matches",
     "meaning",
+    "neighbours_of",
     "ordered",
     "parse_policy",
     "plain",
@@ -90,6 +101,7 @@ __all__ = [
     "read_policy",
     "review",
     "settings",
+    "spending",
     "to_sarif",
     "written",
 ]

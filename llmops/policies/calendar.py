@@ -20,6 +20,8 @@ HORIZON = 400 * 86_400.0
 
 WINDOW = "maintenance.window"
 FREEZE = "maintenance.freeze"
+TIMELY = frozenset({WINDOW, FREEZE})
+"""Findings that pass by themselves: they say when something may be done, and not whether."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,12 @@ from llmops.policies.govern import govern
 from llmops.policies.holes import known_holes
 from llmops.policies.layers import effective
 from llmops.policies.model import Policy
-from llmops.policies.review import Known, Subject, review_of
+from llmops.policies.review import Known, Subject, neighbours_of, review_of
 from llmops.spec import (
     Deployment,
     Document,
     Form,
+    Model,
     Name,
     Placed,
     Section,
@@ -209,19 +210,22 @@ def findings_of(
     catalogue: Catalogue | None = None,
 ) -> tuple[Finding, ...]:
     """The findings of a case's deployment, by its own policies and those that are given."""
-    together = effective([*policies, *case.policies], deployment)
+    held = [*policies, *case.policies]
+    together = effective(held, deployment)
     facts = case.facts
     live = (
         None
         if facts.live is None
         else tuple(LiveRelease(name, 1, "", 100, 0, 0) for name in facts.live)
     )
+    others = [_neighbour(name) for name in facts.live or () if name != deployment.name]
     known = Known(
         licence=facts.licence,
         live=live,
         versions=facts.versions,
         gpu=facts.gpu,
         catalogue=catalogue,
+        neighbours=None if live is None else neighbours_of(held, others, _moment(case)),
     )
     governed = govern(deployment, together)
     return review_of(together, Subject(governed, case.plan, known, _moment(case)))
@@ -239,6 +243,11 @@ def judged(name: str, case: Case, findings: Sequence[Finding]) -> Outcome:
         else:
             left.remove(match)
     return Outcome(name, tuple(missing), tuple(left))
+
+
+def _neighbour(name: str) -> Deployment:
+    """A service that runs there too, of which a case says no more than its name."""
+    return Deployment(name=name, model=Model(source="hf://owner/model"))
 
 
 def _moment(case: Case) -> float:

@@ -93,6 +93,8 @@ IDS: Mapping[str, str] = {
     "budget.usd_per_hour": "It costs more than the policy allows.",
     "budget.price-unknown": "What it costs is not known, so the budget was not checked.",
     "rules.*": "A rule of one's own is not kept, could not be checked, or is broken.",
+    "target.replaces-serving": "What serves now would be made anew, and goes down for it.",
+    "records.asked": "A record does not say what was asked for, so no policy could be checked.",
     "waivers.expired": "A waiver has ended; it sets nothing aside any more.",
     "waivers.expiring": "A waiver ends soon.",
     "waivers.unused": "A waiver sets nothing aside.",
@@ -149,11 +151,16 @@ def _plain(finding: Finding) -> dict[str, Any]:
 
 
 class PolicyError(RefusedError):
-    """A policy says no: at least one finding blocks. `findings` are all of the review."""
+    """A policy says no: at least one finding blocks. `findings` are all of the review; `way` is
+    what else there is to do than mend the first of them."""
 
-    def __init__(self, findings: Sequence[Finding]) -> None:
+    def __init__(self, findings: Sequence[Finding], way: str = "") -> None:
         self.findings = tuple(findings)
         first, *more = blocking(ordered(findings))
         by = f" ({first.policy})" if first.policy else ""
         rest = f"; {len(more)} more block" + ("s" if len(more) == 1 else "") if more else ""
-        super().__init__(f"{first.id}{by}: {first.message}{rest}", hint=first.fix, path=first.path)
+        super().__init__(
+            f"{first.id}{by}: {first.message}{rest}",
+            hint="; ".join(told for told in (first.fix, way) if told),
+            path=first.path,
+        )

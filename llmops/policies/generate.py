@@ -1,6 +1,7 @@
-"""Write what is made from the policy's models: its JSON Schema and its reference page.
+"""Write what is made from the policy's models: its JSON Schema and its reference page, and the page
+of a replica's profile.
 
-`python -m llmops.policies.generate` writes both; `--check` writes nothing and fails when one
+`python -m llmops.policies.generate` writes them; `--check` writes nothing and fails when one
 differs. For developers: it works in a checkout of the repository.
 """
 
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from llmops.policies.layers import WAYS
 from llmops.policies.model import Policy
+from llmops.policies.simulation import PROFILE
 from llmops.spec import Generated, as_json, page_of, schema_of
 
 COMMAND = "python -m llmops.policies.generate"
@@ -50,12 +52,50 @@ each policy's own holds by itself, so a change must lie in a window of every pol
 shows it. What a spec says and a policy does not allow is refused, with the line and what to do.
 """
 
+_PROFILE = """\
+# A replica's profile: `profile.yaml`
+
+<!-- Made from the docstrings in llmops/policies/simulation/profile_file.py. Change those, then run:
+     python -m llmops.policies.generate -->
+
+What one replica of a service can do, for `llmops policy simulate --profile profile.yaml`. Only
+`kind` is required. What is left out has a round figure that belongs to no machine, so measure it:
+
+```console
+$ llmops bench chat --profile profile.yaml
+```
+
+That takes some seconds, in which nobody else should ask: where a replica comes or goes meanwhile,
+nothing is written. It decodes with 1, 2, 4 requests at once and so on, up to what a replica is
+given (`scaling.max_in_flight`; 16 at most) or, where the number of replicas follows the load, up to
+`scaling.target_in_flight`, but 2 at least, and lays a line through the times per output token. For
+a longer line measure a release with a fixed `scaling.replicas`. It reads short and long prompts,
+and takes the rate from the difference of their times to the first token. The start is the one that
+scaling has measured, with more weight on later ones; a service that has never added a replica can
+only tell a bound, the time of the whole deploy. The rest is the plan's. A comment behind each
+figure says where it is from.
+
+Measure where and as the service runs: on a machine whose cores others use, or while another replica
+starts there, a step takes longer, and the simulator knows of no such neighbour.
+
+```yaml
+kind: ReplicaProfile
+slots: 128
+prefill_tokens_per_second: 29000
+step_seconds: 0.0042
+step_seconds_per_request: 0.0011
+chunk_tokens: 2048
+startup: 31s
+```
+"""
+
 
 def made() -> dict[Path, str]:
     """What each generated file has to hold, by its path below the root."""
     return {
         Path("llmops/policies/policy.schema.json"): as_json(schema_of(Policy, "policy.yaml")),
         Path("docs/reference/policy.md"): page_of(Policy, _HEAD + _layers() + _REST, "The policy"),
+        Path("docs/reference/profile.md"): page_of(PROFILE.model, _PROFILE, "The profile"),
     }
 
 

@@ -66,7 +66,7 @@ class AppliesTo(Section):
     services: Annotated[tuple[Pattern, ...], Tuple] = ("*",)
     """Names of services, in which `*` stands for anything."""
 
-    targets: Annotated[tuple[Literal["local", "kubernetes"], ...], Tuple] = ()
+    targets: Annotated[tuple[Literal["local", "kubernetes", "aws"], ...], Tuple] = ()
     """Kinds of target; none given is all of them."""
 
     namespaces: Annotated[tuple[Pattern, ...], Tuple] = ()
@@ -147,7 +147,8 @@ class SecurityPolicy(Section):
 
     tenants: Literal["apart", "together"] | None = None
     """`apart`: a runtime of the target `local` serves one service only, since services of one
-    runtime share its Ray cluster. `together` says that they may."""
+    runtime share its Ray cluster; that keeps others away too, which the policy is not about.
+    `together` says that they may."""
 
     limits: KeyLimits = KeyLimits()
     """The most that one API key may be allowed."""
@@ -223,7 +224,9 @@ class Budget(Section):
     """Money that a service may cost, by the catalogue's prices."""
 
     usd_per_hour: Annotated[float, Field(ge=0.0001, le=1_000_000)] | None = None
-    """Of all its replicas at their highest number. A service whose price is not known is told."""
+    """Of all its replicas. Where their number follows the load, it is held at what this pays for;
+    a service that is not paid for at its lowest number, or at its fixed one, is refused. One whose
+    price is not known is told."""
 
 
 class Rule(Section):

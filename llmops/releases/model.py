@@ -48,6 +48,12 @@ class Release:
     """Why it was made, or ended, while the service's maintenance windows were closed."""
     emergency_by: str = ""
     """Who did that: user and host."""
+    begins: int = 0
+    """Replicas that it begins with, because the release before it ran so many then, and they were
+    more than its lowest number; 0: the lowest."""
+    going_back: bool = False
+    """Whether `llmops rollback` made it and has not come to its end: one that is killed is gone on
+    with, even where nothing is seen any more of what it left half done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,8 @@ class Seen:
     """Percent of new requests that every gateway replica has acknowledged to send here."""
     in_flight: int
     reason: str = ""
+    replicas: int = 0
+    """Those that answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ def begin(
     *,
     rollback_of: int | None = None,
     emergency: Emergency | None = None,
+    going_back: bool = False,
 ) -> tuple[History, Release]:
     """Record a new release of `plan` on its way, or continue the one an earlier run left.
 
@@ -52,6 +53,7 @@ def begin(
         state=State.STAGING,
         created_at=now,
         rollback_of=rollback_of,
+        going_back=going_back,
     )
     release = _marked(release, emergency)
     return history.with_release(release), release
@@ -102,6 +104,18 @@ def watch(history: History, number: int, since: float | None) -> History:
     return history.with_release(replace(release, watched_since=since))
 
 
+def begin_with(history: History, number: int, replicas: int) -> History:
+    """Record with how many replicas a release that is on its way begins, as far as its own bounds
+    allow that; what is not above its lowest number is recorded as 0."""
+    release = history.find(number)
+    if release is None or release.state is not State.STAGING:
+        return history
+    layout = release.plan.layout
+    begins = min(replicas, layout.replicas_high)
+    begins = begins if begins > layout.replicas_low else 0
+    return history.with_release(replace(release, begins=begins))
+
+
 def look_after(history: History, upkeep: Upkeep, asked: Mapping[str, Any] | None = None) -> History:
     """Have the live release be looked after as a newer file of the same release says, which is then
     what was asked for."""
@@ -129,6 +143,12 @@ def logged(history: History, keep: int | None) -> frozenset[int]:
     ended = [r.number for r in history.releases if r.state in (State.RETIRED, State.FAILED)]
     old = ended if keep == 0 else [] if keep is None else ended[:-keep]
     return frozenset(r.number for r in history.releases) - frozenset(old)
+
+
+def arrived(history: History) -> History:
+    """Record that the rollback or deploy that made the live release has come to its end."""
+    live = history.live
+    return history if live is None else history.with_release(replace(live, going_back=False))
 
 
 def set_draining(history: History, number: int, since: float | None) -> History:

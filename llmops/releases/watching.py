@@ -140,7 +140,7 @@ def _slower(new: Figures, old: Figures, upkeep: Upkeep) -> str:
 
 def surely(hits: int, of: int) -> float:
     """The lower end of Wilson's interval: what share of all `hits` of `of` shows at least."""
-    if not of:
+    if not hits:
         return 0.0
     share, weight = hits / of, Z * Z / of
     spread = Z * math.sqrt(share * (1 - share) / of + weight / (4 * of))

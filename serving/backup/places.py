@@ -8,6 +8,7 @@ here, and neither is the text of a store's error, which may quote a signed reque
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -21,6 +22,11 @@ from llmops.errors import InputError, LlmopsError
 SUFFIX = ".tar"
 EXTRAS = {"s3": "s3", "gs": "gcs"}
 """The extra of llmops that brings a scheme's implementation."""
+
+PARTS = ".llmops-backup-*.part"
+"""Files that are being written, or were when their writer was killed."""
+JUST_MADE = 60.0
+"""Seconds for which one is left alone: its writer may not hold it yet."""
 
 _NAME = re.compile(r"llmops-backup-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{12}\.tar")
 
@@ -83,6 +89,7 @@ class Folder:
         whole = self._path / f".{name}.{os.getpid()}.part"
         with _explained(str(self._path), "written"):
             self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _clear(self._path)
             try:
                 _write(whole, content)
                 whole.replace(file)
@@ -99,9 +106,31 @@ class Folder:
             return f"file://{file}", file.read_bytes()
 
 
+def _clear(folder: Path) -> None:
+    """Remove what writers that were killed have left: nobody holds it, and it is not just made."""
+    for left in folder.glob(PARTS):
+        with contextlib.suppress(
+            OSError
+        ):  # it has gone, or is not ours: no reason to keep no backup
+            if time.time() - left.stat().st_mtime > JUST_MADE and not _held(left):
+                left.unlink()
+
+
+def _held(file: Path) -> bool:
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _write(file: Path, content: bytes) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as output:
+        fcntl.flock(output, fcntl.LOCK_SH)  # until it is closed, or the process is gone
         output.write(content)
         output.flush()
         os.fsync(output.fileno())

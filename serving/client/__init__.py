@@ -4,6 +4,7 @@ from serving.client.endpoint import Chat, Endpoint
 from serving.client.figures import Figures, Spread, figures_document
 from serving.client.line import Line
 from serving.client.load import bench
+from serving.client.measuring import Measured, Replica, measure
 from serving.client.probe import TOKENS, Answer, Probe, count_tokens, find_problem
 
 __all__ = [
@@ -12,11 +13,14 @@ __all__ = [
     "Endpoint",
     "Figures",
     "Line",
+    "Measured",
     "Probe",
+    "Replica",
     "Spread",
     "TOKENS",
     "bench",
     "count_tokens",
     "figures_document",
     "find_problem",
+    "measure",
 ]

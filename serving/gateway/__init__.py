@@ -1,13 +1,15 @@
 """The gateway: the only door to a runtime's services."""
 
 from serving.gateway.app import App
-from serving.gateway.audit import Audit, audit_snapshot, verify_audit
-from serving.gateway.chain import Report
+from serving.gateway.audit import CALLERS, Audit, audit_snapshot, verify_audit
+from serving.gateway.audit_pages import Piece, audit_piece
+from serving.gateway.chain import Anchor, Report, Verifier
 from serving.gateway.config import GatewayConfig
 from serving.gateway.defences import Defences
 from serving.gateway.key_set import OPERATOR, Key, KeySet, fingerprint, make_key
 from serving.gateway.keys import (
     KeyRing,
+    adopt_keys,
     create_key,
     list_keys,
     put_back_keys,
@@ -17,6 +19,7 @@ from serving.gateway.keys import (
     save_keys,
 )
 from serving.gateway.limiter import (
+    PICO,
     Ask,
     Book,
     Denied,
@@ -24,9 +27,11 @@ from serving.gateway.limiter import (
     LimiterGone,
     LocalLimiter,
     Open,
+    RecordedLimiter,
     Saved,
     Standing,
     Tokens,
+    counted,
 )
 from serving.gateway.metrics import Metrics
 from serving.gateway.ops import Ops
@@ -43,7 +48,10 @@ from serving.gateway.upstream import (
 )
 
 __all__ = [
+    "CALLERS",
     "OPERATOR",
+    "PICO",
+    "Anchor",
     "App",
     "Ask",
     "Audit",
@@ -60,6 +68,8 @@ __all__ = [
     "Metrics",
     "Open",
     "Ops",
+    "Piece",
+    "RecordedLimiter",
     "ReleaseRef",
     "Replicas",
     "Report",
@@ -72,7 +82,11 @@ __all__ = [
     "UpstreamGone",
     "UpstreamRequest",
     "UpstreamResponse",
+    "Verifier",
+    "adopt_keys",
+    "audit_piece",
     "audit_snapshot",
+    "counted",
     "create_key",
     "fingerprint",
     "list_keys",

@@ -233,6 +233,11 @@ class App:
         """Read the keys again: the file they are in has changed by itself."""
         self._keyring.reload()
 
+    def is_operator(self, text: str) -> bool:
+        """Whether a text is llmops' own key of a service."""
+        found = self._keyring.find(text)
+        return found is not None and found[1].operator
+
     async def _health(self, exchange: Exchange) -> None:
         """Whether all that has traffic generates. Asked without a key, so it tells no more."""
         if exchange.method not in ("GET", "HEAD"):

@@ -19,7 +19,8 @@ from serving.gateway.chain_file import ChainFile, Snapshot, lines_of, snapshot
 
 MAX_BYTES = 32 * 2**20
 BACKUPS = 4
-KNOWN, UNKNOWN = "known", "unknown"
+CALLERS = KNOWN, UNKNOWN = "known", "unknown"
+"""Whose lines a chain holds."""
 
 
 class Audit:

@@ -85,6 +85,8 @@ class Share(_Table):
 
     release: int = Field(ge=1)
     share: int = Field(ge=0, le=100)
+    begins: int = Field(default=0, ge=0)
+    """Replicas that it begins with while it is on its way; 0 is its lowest number."""
 
 
 class Hold(_Table):
@@ -92,6 +94,13 @@ class Hold(_Table):
 
     requests: int = Field(ge=1)
     seconds: float = Field(gt=0)
+
+
+class Ceiling(_Table):
+    """Most replicas of a release, and whose word that is."""
+
+    replicas: int = Field(ge=0)
+    by: str
 
 
 class Scaling(_Table):
@@ -102,6 +111,8 @@ class Scaling(_Table):
     tpot: float | None = None
     hold: Hold | None = None
     """None for a service that always has a replica."""
+    ceiling: Ceiling | None = None
+    """What a budget pays for; None where there is none."""
 
 
 class Service(_Table):

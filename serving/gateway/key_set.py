@@ -233,6 +233,16 @@ class KeySet:
         together = tuple(sorted(keys.values(), key=lambda key: key.created_at))
         return self if together == self.of(service) else self._with(service, together)
 
+    def adopt(self, other: KeySet) -> KeySet:
+        """The set with the keys of another in place of its own, but for llmops' own keys, which
+        stay as they are here; the same set when that changes nothing."""
+        together = {}
+        for service in sorted({*self.services, *other.services}):
+            own = tuple(key for key in self.of(service) if key.operator)
+            if found := (*own, *(key for key in other.of(service) if not key.operator)):
+                together[service] = found
+        return self if together == dict(self.services) else KeySet(self.version + 1, together)
+
     def remove_service(self, service: str) -> KeySet:
         """The set without any key of the service; the same set when it had none."""
         if service not in self.services:

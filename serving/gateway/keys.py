@@ -23,8 +23,8 @@ from llmops.errors import LlmopsError
 from serving.gateway.key_set import Key, KeySet, fingerprint, make_key
 
 __all__ = [
-    "Key", "KeyRing", "create_key", "list_keys", "private", "put_back_keys", "remove_service",
-    "revoke_key", "rotate_key", "save_keys",
+    "Key", "KeyRing", "adopt_keys", "create_key", "list_keys", "private", "put_back_keys",
+    "remove_service", "revoke_key", "rotate_key", "save_keys",
 ]  # fmt: skip
 
 LOCK_SECONDS = 30.0
@@ -153,6 +153,17 @@ def put_back_keys(path: Path, service: str, document: str) -> bool:
     with _locked(path):
         before = _read(path)
         after = before.put_back(service, saved)
+        if after is not before:
+            _write(path, after)
+    return after is not before
+
+
+def adopt_keys(path: Path, keys: KeySet) -> bool:
+    """Have the keys of a set that is kept elsewhere, as `KeySet.adopt` does; whether that changed
+    anything."""
+    with _locked(path):
+        before = _read(path)
+        after = before.adopt(keys)
         if after is not before:
             _write(path, after)
     return after is not before

@@ -27,6 +27,7 @@ class Scaling:
         self._presence = Presence()
         self._loads = Loads(clock)
         self._holding = Holding(self._presence, self._loads)
+        self._decisions: Mapping[ReleaseRef, Mapping[str, Any]] = {}
 
     def follow(self, services: Mapping[str, Service]) -> None:
         """Use another routing table."""
@@ -39,10 +40,21 @@ class Scaling:
         """Take over which replicas there are."""
         self._presence.tell(known)
 
+    def decided(self, decisions: Mapping[ReleaseRef, Mapping[str, Any]]) -> None:
+        """Take over how many replicas there are to be, and why, to tell whoever asks."""
+        self._decisions = decisions
+
     @property
     def followed(self) -> list[ReleaseRef]:
         """Releases whose number of replicas follows the load."""
-        return [one for one in self._releases() if self._services[one.service].scaling is not None]
+        return [
+            ReleaseRef(name, share.release)
+            for name, service in self._services.items()
+            for share in service.releases
+            # What begins with more than its lowest number follows the load, whatever its service
+            # has done so far.
+            if service.scaling is not None or share.begins
+        ]
 
     @property
     def somebody_waits(self) -> bool:
@@ -106,17 +118,49 @@ class Scaling:
             if release == self._first(release.service):
                 figures["waiting"] += queued.get(release.service, 0)
             known = self._presence.of(release)
-            found[release] = figures | {"stopping": known.stopping if known else 0}
+            figures["stopping"] = known.stopping if known else 0
+            found[release] = figures | self._told(release)
         return found
 
+    def _told(self, release: ReleaseRef) -> dict[str, Any]:
+        """What the table says of a release's replicas.
+
+        `follows` is how many the release has whose traffic this one is to take over, or had when
+        this one was made; None where it is to take over none.
+        """
+        service = self._services[release.service]
+        ceiling = service.scaling.ceiling if service.scaling else None
+        return {
+            "follows": self._follows(release, service),
+            "ceiling": ceiling.model_dump() if ceiling else None,
+        }
+
+    def _follows(self, release: ReleaseRef, service: Service) -> int | None:
+        own = next(one for one in service.releases if one.release == release.number)
+        if own.share == 100 or any(
+            one.share and one.release > own.release for one in service.releases
+        ):
+            return None
+        known = [
+            self._presence.of(ReleaseRef(release.service, one.release))
+            for one in service.releases
+            if one.share and one.release < own.release
+        ]
+        return max([own.begins, *(one.running + one.starting for one in known if one)])
+
     def state(self, service: str) -> dict[str, Any]:
-        """Replicas and held requests of a service that is followed, by release."""
+        """Replicas, decisions and held requests of a service that is followed, by release."""
         ours = [release for release in self.followed if release.service == service]
         known = {str(one.number): self._presence.of(one) for one in ours}
         if not known:
             return {}
         return {
             "replicas": {number: asdict(count) for number, count in known.items() if count},
+            "decisions": {
+                str(one.number): dict(self._decisions[one])
+                for one in ours
+                if one in self._decisions
+            },
             "held": sum(len(self._loads.of(release).waiting) for release in ours),
         }
 

@@ -16,12 +16,13 @@ from filelock import FileLock
 from llmops.errors import TargetError
 from llmops.events import Flow
 from llmops.planning import Plan
-from llmops.releases import Phase, Release, ReleaseStore, Seen, records
+from llmops.releases import Phase, Release, ReleaseStore, Seen, State, records
 from llmops.waiting import wait
 from serving.local import members as members_file
 from serving.local.members import Members
 from serving.runtime import launcher
 from serving.runtime.control import Control
+from serving.runtime.network import Network
 from serving.runtime.paths import RuntimePaths
 from serving.runtime.phases import startup_phase
 from serving.serve_config import (
@@ -40,7 +41,14 @@ REMOVE_DEADLINE = 60.0
 class Runtime:
     """This machine's runtime, through its host. Holds no state but where its files are."""
 
-    def __init__(self, home: Path, store: ReleaseStore, keys_version: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        store: ReleaseStore,
+        keys_version: Callable[[], str],
+        network: Network | None = None,
+    ) -> None:
+        self._network = network
         self.paths = RuntimePaths(home)
         self._store = store
         self._keys_version = keys_version
@@ -80,7 +88,9 @@ class Runtime:
             members = edit(self.members())
             members_file.write(self._members, members)
             tls = (plan.tls.cert, plan.tls.key) if plan.tls else None
-            control = yield from launcher.ensure_host(self.paths, plan.host, plan.port, tls)
+            control = yield from launcher.ensure_host(
+                self.paths, plan.host, plan.port, tls, self._network
+            )
             self._apply(control, members)
         return control, members
 
@@ -113,6 +123,7 @@ class Runtime:
             port=endpoint["port"],
             metrics_port=endpoint["metrics_port"],
             tls=_files(endpoint.get("tls")),
+            machines=bool(endpoint.get("ray")),
         )
         return render(releases, table, settings, members.generation)
 
@@ -170,12 +181,14 @@ class Runtime:
         def look() -> str | None:
             app = control.state()["applications"].get(name)
             status = app["status"] if app else "NOT_STARTED"
-            if status == "RUNNING":
+            up = app is not None and status == "RUNNING"
+            few = missing(app, release) if app and up else None
+            if up and not few:
                 return None
             failed = self.paths.failure(release.service, release.number).exists()
             if failed or status == "DEPLOY_FAILED":
                 raise self._start_failure(release, app["message"] if app else "")
-            return startup_phase(log)
+            return few or startup_phase(log)
 
         yield from wait("stage", look, deadline)
 
@@ -271,6 +284,7 @@ class Runtime:
                     share=table.get(number, 0),
                     in_flight=flying.get(int(number), 0),
                     reason=app["message"][:500],
+                    replicas=running(app),
                 )
             )
         return tuple(sorted(found, key=lambda seen: seen.number))
@@ -286,6 +300,23 @@ def in_flight(state: dict[str, Any], service: str) -> dict[int, int]:
     gateway = state["gateway"] or {"services": {}}
     counts = gateway["services"].get(service, {}).get("in_flight", {})
     return {int(number): count for number, count in counts.items()}
+
+
+def running(app: Mapping[str, Any]) -> int:
+    """Replicas of an application that answer."""
+    return sum(replica["state"] == "RUNNING" for replica in app["replicas"])
+
+
+def missing(app: Mapping[str, Any], release: Release) -> str | None:
+    """What is waited for of a release on its way that Serve calls RUNNING; None for nothing.
+
+    Serve says so of one that grows, too, however few of its replicas answer.
+    """
+    wanted = (app.get("scaling") or {}).get("replicas", 0)
+    have = running(app)
+    if release.state is not State.STAGING or have >= wanted:
+        return None
+    return f"{have} of {wanted} replicas answer"
 
 
 def phase_of(status: str, failure: bool) -> Phase:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from llmops.errors import InputError
-from llmops.events import Flow, ObjectChange, Progress
+from llmops.events import Flow, Previewed, Progress
 from llmops.planning import Facts, Layout, LiveRelease, Plan, TlsFiles
-from llmops.releases import Figures, Release, Seen, State, figures_of
+from llmops.policies import PolicyStore
+from llmops.releases import Figures, Release, ReleaseStore, Seen, State, figures_of
 from llmops.spec import Deployment
 from llmops.spec import LocalTarget as Local
 from llmops.targets import KeyInfo, ReleaseStatus, ServiceStatus
@@ -50,19 +51,29 @@ from serving.local.upgrade import compared
 from serving.local.vault import FileVault
 from serving.models import Models
 from serving.runtime.launcher import private_directory
+from serving.runtime.network import Network
 from serving.serve_config import application_name
 
 
 class LocalTarget:
     """Implements `llmops.targets.Operator` on this machine."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        store: ReleaseStore | None = None,
+        policies: PolicyStore | None = None,
+        network: Network | None = None,
+    ) -> None:
+        """Records and policies are below the home, unless they are said to be elsewhere; its Ray
+        is on this machine alone, unless a network is said in which others may join."""
         self._home = home
         private_directory(home)
-        self.store = FileReleaseStore(home / "releases")
-        self.policies = FilePolicyStore(home)
+        self.store = store or FileReleaseStore(home / "releases")
+        self.policies = policies or FilePolicyStore(home)
         self._models = Models(home / "models")
-        self._runtime = Runtime(home, self.store, self._keys_version)
+        self._runtime = Runtime(home, self.store, self._keys_version, network)
         self.vault = FileVault(home, self._runtime.paths.keys, self._runtime.reload_keys)
 
     @property
@@ -125,9 +136,10 @@ class LocalTarget:
                 )
         return tuple(found)
 
-    def preview(self, plan: Plan) -> tuple[ObjectChange, ...]:  # noqa: ARG002 - nothing to try here
+    def preview(self, plan: Plan) -> Flow[Previewed]:  # noqa: ARG002 - nothing to try here
         """Nothing: this machine has no trial run, and the plan says what would change."""
-        return ()
+        yield from ()
+        return Previewed()
 
     def endpoint(self, service: str) -> Endpoint:
         """The endpoint as this user's own commands reach it.
@@ -450,4 +462,5 @@ def _release_status(release: Release, seen: Seen | None, state: dict[str, Any]) 
         reason=release.reason,
         wanted=decision.get("replicas"),
         scaling=decision.get("reason", ""),
+        startup=decision.get("startup"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -49,6 +50,12 @@ def state(found: History | None = None, **more: object) -> Saved:
         **more,
     }
     return Saved(**fields)  # type: ignore[arg-type]  # a test names only what it is about
+
+
+def without_secrets(saved: Saved) -> Saved:
+    """A state without what may only be kept sealed."""
+    bare = tuple(replace(s, access=Access(s.access.keys)) for s in saved.services)
+    return replace(saved, services=bare, shared={})
 
 
 ENDED = (State.STAGING, State.RETIRED, State.FAILED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -51,6 +52,30 @@ def test_a_writer_that_fails_half_way_leaves_nothing(
     with pytest.raises(LlmopsError, match=r"could not be written \(No space left on device\)"):
         place_of(f"file://{tmp_path}").put("one.tar", b"one")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_next_backup_removes_what_a_killed_writer_left_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    left, written, young, other = (
+        tmp_path / f".llmops-backup-2026010{n}T000000Z-0123456789ab.tar.{n}.part" for n in range(4)
+    )
+    other = tmp_path / ".somebody-elses.part"
+    for file in (left, written, young, other):
+        file.write_bytes(b"half")
+    for file in (left, written, other):
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+    link = tmp_path / ".llmops-backup-link.part"
+    link.symlink_to(other)
+    with written.open() as writer:
+        fcntl.flock(writer, fcntl.LOCK_SH)
+        place_of(f"file://{tmp_path}").put("llmops-backup.tar", b"one")
+        assert not left.exists()
+        assert written.exists(), "another writer is at work on it"
+        assert young.exists()
+        assert other.exists()
+    place_of(f"file://{tmp_path}").put("llmops-backup.tar", b"one")
+    assert not written.exists()
 
 
 def test_what_is_no_place_is_said_with_what_would_be_one() -> None:

@@ -18,6 +18,8 @@ from tests.backup.making import POLICY, history, state, states
 from tests.releases.plans import SERVICE, make_deployment, make_plan, plan_of, release
 from tests.releases.simulated import Fate, MemoryStore, SimulatedTarget, run, survive
 
+OTHER = f"{POLICY}security: {{tenants: apart}}\n"
+OWN = "kind: Policy\nname: own\n"
 LIVE = history(State.RETIRED, State.LIVE)
 
 
@@ -29,7 +31,7 @@ class Overwritten(MemoryStore):
         return super().write(history, version)
 
 
-def restore(world: SimulatedTarget, saved: Saved, **how: bool) -> Any:
+def restore(world: SimulatedTarget, saved: Saved, **how: Any) -> Any:
     return restoring.restore(world, saved, clock=lambda: world.now, **how)
 
 
@@ -200,15 +202,13 @@ def test_a_replacement_that_was_killed_anywhere_is_finished_by_the_next(instant:
 
 def test_policies_that_differ_are_refused_and_replaced_only_beside_what_was_not_saved() -> None:
     world = SimulatedTarget()
-    world.policies.shelf = (
-        Shelf().applied("house", "other", 1.0, "bo").applied("own", "o", 2.0, "b")
-    )
+    world.policies.shelf = Shelf().applied("house", OTHER, 1.0, "bo").applied("own", OWN, 2.0, "b")
     with pytest.raises(RefusedError, match="the policies here differ"):
         run(restore(world, state()))
     assert world.store.history.releases == ()
     run(restore(world, state(), replace=True))
     holding = {entry.name: (entry.version, entry.text) for entry in world.policies.shelf.holding()}
-    assert holding == {"house": (2, POLICY), "own": (1, "o")}
+    assert holding == {"house": (2, POLICY), "own": (1, OWN)}
     shelf = world.policies.shelf
     run(restore(world, state(), replace=True))
     assert world.policies.shelf == shelf

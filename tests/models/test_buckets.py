@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import boto3  # type: ignore[import-untyped]
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from moto.server import ThreadedMotoServer
 
 from llmops.errors import ModelError
 from llmops.events import Event
@@ -28,6 +26,7 @@ from tests.models.making import (
     reasons,
     visible,
 )
+from tests.support.buckets import empty_bucket, s3_server
 
 SOURCE = "s3://weights/team/tiny"
 SHARD = "model-00001-of-00002.safetensors"
@@ -37,34 +36,15 @@ SECRET = "canary-secret-91c0"
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The address of a store."""
-    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
+    with s3_server() as address:
+        yield address
 
 
 @pytest.fixture
 def store(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """A client of an empty store, which fsspec finds by the environment."""
-    settings = {
-        "AWS_ENDPOINT_URL": server,
-        "AWS_ACCESS_KEY_ID": "tests",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": str(tmp_path / "none"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="weights")
-    yield client
-    for entry in client.list_objects_v2(Bucket="weights").get("Contents", []):
-        client.delete_object(Bucket="weights", Key=entry["Key"])
-    client.delete_bucket(Bucket="weights")
+    with empty_bucket(server, "weights", SECRET, monkeypatch, tmp_path) as client:
+        yield client
 
 
 def put(store: Any, files: Mapping[str, bytes], prefix: str = "team/tiny/") -> None:

@@ -1,8 +1,12 @@
-"""What a service costs by the catalogue's prices, at its highest number of replicas.
+"""What a service costs by the catalogue's prices.
+
+Where the number of replicas follows the load, the budget is their ceiling while it runs: what is
+refused is only what it cannot pay at the lowest number. A fixed number has to be paid for whole.
 
 This machine is one's own and costs nothing by the hour, as in the catalogue. Of a cluster nobody
 tells what its nodes cost: reckoned is the least that anybody of the catalogue asks for such a GPU,
-so what is refused is too dear wherever it runs. Where that is not known, a finding says so.
+so what is refused is too dear wherever it runs. Machines of a cloud that are made for it cost what
+the plan says. Where a price is not known, a finding says so.
 """
 
 from __future__ import annotations
@@ -11,10 +15,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llmops.catalog import Catalogue
-from llmops.planning import accelerators_of
+from llmops.planning import UNKNOWN, Plan, Spending, accelerators_of
 from llmops.policies.findings import Finding, Severity
 from llmops.policies.layers import Decided, Effective
-from llmops.policies.review.subject import Subject, against, unchecked
+from llmops.policies.review.subject import (
+    Known,
+    Subject,
+    against,
+    plain_plan,
+    shown,
+    unchecked,
+)
+from llmops.spec import Deployment, LocalTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +43,13 @@ class Cheapest:
 def check_budget(effective: Effective, subject: Subject) -> Iterator[Finding]:
     """Findings about money."""
     bound = effective.decided.get("budget.usd_per_hour")
-    if bound is None or subject.cluster is None:
+    if bound is None or isinstance(subject.deployment.target, LocalTarget):
         return
     if subject.plan is None:
         yield unchecked(bound, "scaling.replicas", "there is no plan yet")
+        return
+    if subject.planned("machines"):
+        yield from _of_machines(bound, subject)
         return
     if why := _unknown(subject):
         yield _unpriced(bound, why)
@@ -44,6 +59,34 @@ def check_budget(effective: Effective, subject: Subject) -> Iterator[Finding]:
         yield _unpriced(bound, f"the catalogue has no price of {_gpu(subject)}")
     else:
         yield from _compared(bound, subject, least)
+
+
+def _of_machines(bound: Decided, subject: Subject) -> Iterator[Finding]:
+    """Machines that are made for it have a price of their own."""
+    cost = subject.planned("machines.usd_per_hour.value")
+    why = str(subject.planned("machines.usd_per_hour.reason"))
+    if cost == UNKNOWN:
+        yield _unpriced(bound, why)
+    elif not bound.admits(cost):
+        yield against(
+            bound, cost, "target.machine",
+            f"it costs {cost:,.2f} USD/h, and at most {bound.value:,.2f} is allowed",
+            proof=why, fix="lower scaling.replicas or target.spare, or use a cheaper machine",
+        )  # fmt: skip
+
+
+def spending(
+    effective: Effective, deployment: Deployment, plan: Plan, known: Known
+) -> Spending | None:
+    """What bounds the replicas of a plan while it runs; None where nothing does."""
+    bound = effective.decided.get("budget.usd_per_hour")
+    subject = Subject(deployment, plain_plan(plan), known, 0.0)
+    if bound is None or subject.cluster is None or _fixed(subject) or _unknown(subject):
+        return None
+    least = cheapest(known.catalogue, _gpu(subject))
+    if least is None:
+        return None
+    return Spending(bound.value, least.hourly, bound.deciders[0].policy)
 
 
 def cheapest(catalogue: Catalogue | None, gpu: str) -> Cheapest | None:
@@ -64,19 +107,50 @@ def cheapest(catalogue: Catalogue | None, gpu: str) -> Cheapest | None:
 
 
 def _compared(bound: Decided, subject: Subject, least: Cheapest) -> Iterator[Finding]:
-    shards = subject.planned("layout.tensor") * subject.planned("layout.pipeline")
-    replicas = subject.planned("layout.replicas_high")
-    cost = least.hourly * shards * replicas
-    if bound.admits(cost):
+    devices = subject.planned("layout.tensor") * subject.planned("layout.pipeline")
+    fits = Spending(bound.value, least.hourly, bound.deciders[0].policy).replicas(devices)
+    most, needed = subject.planned("layout.replicas_high"), _needed(subject)
+    if fits >= most:
         return
-    fits = int(bound.value / (least.hourly * shards))
+    each = least.hourly * devices
+    price = f"{devices} {least.accelerator} x {least.hourly:,.4f} USD/h, the least on demand:"
+    price += f" {least.offer} of {least.count} in {least.region}"
+    if fits >= needed:
+        yield _held(bound, most, fits, price)
+        return
     yield against(
-        bound, cost, "scaling.replicas",
-        f"it costs at least {cost:,.2f} USD/h, and at most {bound.value:,.2f} is allowed",
-        proof=f"{replicas} replica(s) x {shards} {least.accelerator} x {least.hourly:,.4f} USD/h,"
-        f" the least on demand: {least.offer} of {least.count} in {least.region}",
+        bound, each * needed, "scaling.replicas",
+        f"it costs at least {each * needed:,.2f} USD/h, and at most {bound.value:,.2f} is allowed",
+        proof=f"{needed} replica(s) x {price}",
         fix=f"set scaling.replicas to at most {fits}" if fits else "use a cheaper GPU",
     )  # fmt: skip
+
+
+def _held(bound: Decided, most: int, fits: int, price: str) -> Finding:
+    by = bound.deciders[0]
+    return Finding(
+        bound.path, Severity.INFO, "scaling.replicas",
+        f"of {most} replicas, at most {fits} are paid for: it is held there while it runs",
+        f"{by.layer} policy {by.policy}: {shown(bound.value)}; a replica: {price}",
+        f"set the highest of scaling.replicas to {fits}, so that no more are planned for",
+        by.policy, by.layer,
+    )  # fmt: skip
+
+
+def _needed(subject: Subject) -> int:
+    """Replicas that there are at the least, at some time; all, where none may be left out."""
+    if _fixed(subject):
+        return int(subject.planned("layout.replicas_high"))
+    schedule = subject.planned("scaling.schedule") or ()
+    lows = [subject.planned("layout.replicas_low"), *(one["replicas_low"] for one in schedule)]
+    return int(max(lows))
+
+
+def _fixed(subject: Subject) -> bool:
+    """Whether the number of replicas does not follow the load; of a plan that tells only its
+    highest number it is taken for fixed."""
+    high = subject.planned("layout.replicas_high")
+    return subject.planned("layout.replicas_low") in (None, high)
 
 
 def _unknown(subject: Subject) -> str:

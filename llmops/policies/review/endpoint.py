@@ -9,7 +9,7 @@ from typing import Literal
 from llmops.policies.findings import Finding
 from llmops.policies.layers import Decided, Effective
 from llmops.policies.review.subject import Subject, against, at, shown
-from llmops.spec import LocalTarget
+from llmops.spec import AgentTarget, CloudTarget, LocalTarget
 
 Exposure = Literal["machine", "network", "internet"]
 
@@ -33,10 +33,23 @@ def exposure(subject: Subject) -> tuple[Exposure, str]:
     A Service of a cluster without a route is reached from the cluster alone.
     """
     target = subject.deployment.target
+    if isinstance(target, AgentTarget) and target.reach != "host":
+        return target.reach, "target.reach"
     if isinstance(target, LocalTarget):
         return ("machine" if _loopback(target.host) else "network"), "target.host"
+    if isinstance(target, CloudTarget):
+        return target.reach, "target.endpoint.public"
     shown_outside = target.expose.kind != "none"
     return ("internet" if shown_outside else "machine"), "target.expose.kind"
+
+
+_CLOSED = {
+    "target.host": "127.0.0.1",
+    "target.reach": "machine",
+    "target.expose.kind": "none",
+    "target.endpoint.public": "false",
+}
+"""By field: what shows the endpoint least."""
 
 
 def _loopback(host: str) -> bool:
@@ -49,7 +62,7 @@ def _loopback(host: str) -> bool:
 def _exposure(bound: Decided, subject: Subject) -> Iterator[Finding]:
     reach, path = exposure(subject)
     if not bound.admits(reach):
-        closed = "127.0.0.1" if path == "target.host" else "none"
+        closed = _CLOSED[path]
         yield against(
             bound, reach, path,
             f"the endpoint can be reached from {_from(reach)}, and only {bound.value} is allowed",
@@ -62,8 +75,11 @@ def _from(reach: Exposure) -> str:
 
 
 def _tls(bound: Decided, subject: Subject) -> Iterator[Finding]:
-    """An Ingress and a Gateway end TLS, so only this machine's endpoint can lack it."""
+    """An Ingress, a Gateway and a load balancer end TLS: only a machine's own endpoint can lack
+    it."""
     target = subject.deployment.target
+    if isinstance(target, AgentTarget) and target.reach != "host":
+        return
     if not bound.value or not isinstance(target, LocalTarget) or _loopback(target.host):
         return
     if at(subject.deployment, "target.tls") is None:
@@ -77,6 +93,9 @@ def _tls(bound: Decided, subject: Subject) -> Iterator[Finding]:
 
 def _regions(bound: Decided, subject: Subject) -> Iterator[Finding]:
     """On a cluster the context stands for the region; this machine has neither."""
+    if isinstance(subject.deployment.target, CloudTarget):
+        yield from _region(bound, subject.deployment.target.region)
+        return
     target = subject.cluster
     if target is None:
         return
@@ -89,6 +108,15 @@ def _regions(bound: Decided, subject: Subject) -> Iterator[Finding]:
         yield against(
             bound, context, "target.context", what, fix=f"set target.context to one of {lists}"
         )
+
+
+def _region(bound: Decided, region: str) -> Iterator[Finding]:
+    if not bound.admits(region):
+        lists = "; and in ".join(shown(patterns) for patterns in bound.value)
+        yield against(
+            bound, region, "target.region", f"it may not run in {region}",
+            fix=f"set target.region to one of {lists}",
+        )  # fmt: skip
 
 
 def _encryption(bound: Decided, subject: Subject) -> Iterator[Finding]:

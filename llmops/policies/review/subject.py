@@ -30,6 +30,15 @@ class KeyAge(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another service of the runtime."""
+
+    service: str
+    apart: Said | None = None
+    """The policy that wants it to have a runtime for itself; None when none does."""
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What was looked up beside the deployment and its plan; None is what nobody looked up."""
 
@@ -45,6 +54,9 @@ class Known:
     """Where prices are from."""
     keys: tuple[KeyAge, ...] = ()
     """The service's API keys that open something."""
+    neighbours: tuple[Neighbour, ...] | None = None
+    """Other services that the runtime has, or would have, by their records: those whose runtime is
+    down just now come back beside it."""
 
     @classmethod
     def of(
@@ -53,6 +65,7 @@ class Known:
         versions: Mapping[str, str] | None = None,
         catalogue: Catalogue | None = None,
         keys: tuple[KeyAge, ...] = (),
+        neighbours: tuple[Neighbour, ...] | None = None,
     ) -> Known:
         """What facts tell; the engine's version is theirs, and counts above `versions`."""
         if facts is None:
@@ -64,6 +77,25 @@ class Known:
             gpu=_gpu(facts),
             catalogue=catalogue,
             keys=keys,
+            neighbours=neighbours,
+        )
+
+    @classmethod
+    def of_record(
+        cls,
+        plan: Plan,
+        versions: Mapping[str, str],
+        catalogue: Catalogue | None = None,
+        keys: tuple[KeyAge, ...] = (),
+        neighbours: tuple[Neighbour, ...] | None = None,
+    ) -> Known:
+        """What a recorded plan tells: its engine's version counts above `versions`."""
+        return cls(
+            licence=plan.model.licence,
+            versions={**versions, **engine_version(plan.engine.version)},
+            catalogue=catalogue,
+            keys=keys,
+            neighbours=neighbours,
         )
 
 
