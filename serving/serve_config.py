@@ -23,6 +23,10 @@ REPLICA = "replica"
 
 GATEWAY_RESOURCE = "llmops_gateway"
 REPLICA_RESOURCE = "llmops_replica"
+
+OF_A_MACHINE = 0.01
+"""What a replica takes of its machine's one `REPLICA_RESOURCE`. It bounds nothing; but Ray puts an
+actor that takes nothing of a CPU on any node, and spreads only those that take something."""
 """Ray resources of a pod that a gateway, or a replica, may be placed on: one of each."""
 
 
@@ -172,6 +176,8 @@ def _release_application(release: Release, settings: RuntimeSettings) -> dict[st
     }
     if settings.pods is not None:
         deployment["ray_actor_options"]["resources"] = {REPLICA_RESOURCE: 1}
+    elif settings.machines:
+        deployment["ray_actor_options"]["resources"] = {REPLICA_RESOURCE: OF_A_MACHINE}
     if autoscaled(plan):
         deployment["autoscaling_config"] = autoscaling_config(plan)
     else:

@@ -28,7 +28,7 @@ from starlette.routing import Route
 from serving.runtime.launcher import free_port
 from serving.runtime.paths import LOOPBACK_ONLY, NODE_ADDRESS, RuntimePaths
 from serving.runtime.versions import versions
-from serving.serve_config import GATEWAY, GATEWAY_RESOURCE, REPLICA
+from serving.serve_config import GATEWAY, GATEWAY_RESOURCE, REPLICA, REPLICA_RESOURCE
 
 OBJECT_STORE = 96 * 2**20
 """Bytes of Ray's object store: requests and answers pass by gRPC, so it stays nearly empty."""
@@ -221,7 +221,7 @@ def _of_several(address: str | None) -> dict[str, Any]:
     belong here, where clients look for the endpoint."""
     if not address:
         return {}
-    told: dict[str, Any] = {"resources": {GATEWAY_RESOURCE: 1}}
+    told: dict[str, Any] = {"resources": {GATEWAY_RESOURCE: 1, REPLICA_RESOURCE: 1}}
     return told if os.environ.get(LOOPBACK_ONLY) else told | {"_node_ip_address": address}
 
 

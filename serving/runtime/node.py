@@ -16,6 +16,7 @@ from pathlib import Path
 
 from serving.runtime.host import OBJECT_STORE
 from serving.runtime.paths import RuntimePaths
+from serving.serve_config import REPLICA_RESOURCE
 
 LOOK = 1.0
 """Seconds between two looks whether all of the node's processes live."""
@@ -35,6 +36,7 @@ def main() -> None:
         node_ip_address=address,
         temp_dir=str(paths.ray),
         num_cpus=max(2, os.cpu_count() or 2),
+        resources={REPLICA_RESOURCE: 1},
         object_store_memory=OBJECT_STORE,
         min_worker_port=0,
         max_worker_port=0,

@@ -5,6 +5,7 @@ The heavier tier. One story, told in order: each part goes on from the one befor
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -88,12 +89,31 @@ class Site:
         assert begun.wait(LONG) == 0, said.read_text() + self.log("head")
         return said.read_text()
 
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs for a home of the site."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                home = process.environ().get("LLMOPS_HOME", "")
+            except psutil.Error:
+                continue
+            if home.startswith(f"{self.folder}/") and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        return found
+
+    def end(self) -> None:
+        """End whatever is left, though the agents did not come to an end by themselves."""
+        for process in (*self.processes(), *self.stage.processes()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.stage.end()
+
     def nodes_that_serve(self, release: int) -> int:
         """Raylets that have a replica of a release below them."""
         name = f"ray::ServeReplica:tiny-r{release}:"
         return sum(
             any(child.name().startswith(name) for child in _below(process))
-            for process in self.stage.processes()
+            for process in self.processes()
             if process.name() == "raylet"
         )
 
@@ -139,9 +159,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     try:
         yield made
     finally:
-        for agent in made.agents:
-            agent.kill()
-        stage.end()
+        made.end()
         running.stop()
         os.environ.clear()
         os.environ.update(before)

@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from serving.runtime.launcher import environment
 from serving.runtime.network import Network
 from serving.runtime.paths import LOOPBACK_ONLY, NODE_ADDRESS, RuntimePaths
-from serving.serve_config import GATEWAY_RESOURCE, RuntimeSettings, render, routes
+from serving.serve_config import GATEWAY_RESOURCE, REPLICA_RESOURCE, RuntimeSettings, render, routes
 from tests.local.releases import release
 
 BASE = {"PATH": "/bin", "RAY_ADDRESS": "of another Ray", LOOPBACK_ONLY: "1"}
 ALONE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
-def rendered(*, machines: bool) -> tuple[dict[str, object], dict[str, object]]:
-    """The gateway's options of placement, and the arguments of a release."""
+def rendered(*, machines: bool) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The options of placement of the gateway and of a release, and the release's arguments."""
     made = release("tiny", 1)
     table = routes([made], {("tiny", 1): 100}, "1")
     settings = RuntimeSettings("/home", "127.0.0.1", 8000, 9000, machines=machines)
     gateway, application = render([made], table, settings, 1)["applications"]
-    return gateway["deployments"][0]["ray_actor_options"], application["args"]
+    placed = [one["deployments"][0]["ray_actor_options"] for one in (gateway, application)]
+    return placed[0], placed[1], application["args"]
 
 
 def test_the_gateway_stays_on_the_first_machine_and_each_fetches_its_weights() -> None:
-    placed, told = rendered(machines=True)
+    placed, _, told = rendered(machines=True)
     assert placed["resources"] == {GATEWAY_RESOURCE: 1}
     assert (told["fetch"], told["machine"]) == (True, True)
 
 
+def test_a_replica_takes_something_so_that_ray_spreads_it() -> None:
+    _, placed, _ = rendered(machines=True)
+    assert 0 < placed["resources"][REPLICA_RESOURCE] <= 0.01
+
+
 def test_nothing_of_that_is_told_on_one_machine() -> None:
-    placed, told = rendered(machines=False)
-    assert "resources" not in placed
+    placed, replicas, told = rendered(machines=False)
+    assert "resources" not in placed | replicas
     assert not {"fetch", "machine"} & set(told)
 
 

@@ -24,7 +24,7 @@ def test_an_expired_certificate_tells_when_it_ended(tmp_path: Path) -> None:
     new = authority.client("bob").certificate.read_text()
     end = certificate_end(old)
     assert end is not None
-    assert abs(end - (NOW - timedelta(days=2))) < timedelta(minutes=5)
+    assert abs(end - (datetime.now(UTC) - timedelta(days=2))) < timedelta(minutes=5)
     assert ended(old, "", NOW) == f"the client certificate expired on {end:%Y-%m-%d %H:%M} UTC"
     assert ended(new, "", NOW) == ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,16 @@ class _Mocks(mocks.Mocks):
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    """Mocks are kept in the SDK's globals: what is set here must not outlive the test."""
+    """Mocks are kept in the SDK's globals: what is set here must not outlive the test.
+
+    The SDK also takes the thread's event loop, which an earlier test may have closed.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     yield
     settings.reset_options()
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def _outputs(
