@@ -151,7 +151,7 @@ def _client() -> Any:
         from botocore.config import Config
     except ImportError as error:
         raise InputError(
-            "s3:// needs a package that is not installed", hint="pip install 'llmops[aws]'"
+            "s3:// needs a package that is not installed", hint="pip install 'llmops[s3]'"
         ) from error
     retries = {"mode": "standard", "max_attempts": 4}
     config = Config(connect_timeout=CONNECT, read_timeout=ANSWER, retries=retries)

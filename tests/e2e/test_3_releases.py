@@ -119,9 +119,8 @@ def test_a_second_writer_is_told_at_once_who_is_at_work(
     )
     first = stage.start("deploy", "-f", str(spec), "--yes")
     until(lambda: len(stage.status(service.name)["releases"]) == 2, 60)
-    began = time.monotonic()
     second = stage.deploy(spec)
-    assert time.monotonic() - began < 10
+    assert first.poll() is None, "it was told only once the first had ended"
     assert second.code == 3, second.text
     assert f"pid {first.pid}" in second.text
     # It goes on in the next test, killed.
