@@ -155,7 +155,10 @@ async def _send(
         "stream": True,
     }
     headers = {"authorization": f"Bearer {service.key}"}
-    answer = await client.post(f"{service.url}/completions", json=body, headers=headers)
+    try:
+        answer = await client.post(f"{service.url}/completions", json=body, headers=headers)
+    except httpx.TransportError:
+        return 0
     whole = answer.status_code != 200 or answer.text.rstrip().endswith("data: [DONE]")
     return answer.status_code if whole else 0
 
