@@ -222,6 +222,7 @@ def measure(scales: Scales, file: Path) -> None:
     until(lambda: scales.has(1), START)
 
 
+@pytest.mark.clocked
 @pytest.mark.timeout(2400)
 def test_the_simulator_shows_what_the_live_service_does(scales: Scales, tmp_path: Path) -> None:
     deployment = load([release_another_policy(scales, tmp_path)])
