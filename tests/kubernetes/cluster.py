@@ -22,7 +22,7 @@ from tests.kubernetes.servers import AUDIT
 from tests.kubernetes.users import User, kubeconfig, make_users, write_tokens
 
 
-def until(what: str, holds: Callable[[], bool], within: float = 30.0) -> None:
+def until(what: str, holds: Callable[[], bool], within: float = 180.0) -> None:
     """Poll until it holds. Raises TimeoutError that names what did not come, after seconds."""
     end = time.monotonic() + within
     while not holds():
