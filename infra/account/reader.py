@@ -73,25 +73,17 @@ class Account:
 
     def image(self, parameter: str) -> str:
         """The image that a public parameter stands for now; empty where there is no such one."""
-        with explained("ssm:GetParameter"):
-            try:
-                found = self._client_of("ssm").get_parameter(Name=parameter)
-            except Exception as error:
-                if code_of(error) == "ParameterNotFound":
-                    return ""
-                raise
-            return str(found["Parameter"]["Value"])
+        found: dict[str, Any] = {"Parameter": {"Value": ""}}
+        with explained("ssm:GetParameter"), forgiven("ParameterNotFound"):
+            found = self._client_of("ssm").get_parameter(Name=parameter)
+        return str(found["Parameter"]["Value"])
 
     def image_is_there(self, image: str) -> bool:
         """Whether an image can be used by this account in this region."""
-        with explained("ec2:DescribeImages"):
-            try:
-                found = self._client_of("ec2").describe_images(ImageIds=[image])
-            except Exception as error:
-                if code_of(error).startswith("InvalidAMIID"):
-                    return False
-                raise
-            return bool(found["Images"])
+        found: dict[str, Any] = {"Images": []}
+        with explained("ec2:DescribeImages"), forgiven("InvalidAMIID"):
+            found = self._client_of("ec2").describe_images(ImageIds=[image])
+        return bool(found["Images"])
 
     def quotas(self) -> tuple[Quota, ...]:
         """How many vCPUs of each family this account may run at once."""
@@ -223,6 +215,18 @@ def explained(action: str) -> Iterator[None]:
                 hint="sign in, such as by: aws sso login; or set AWS_PROFILE",
             ) from error
         raise UnreachableError(f"AWS could not be asked for {action}: {name}") from error
+
+
+@contextlib.contextmanager
+def forgiven(word: str) -> Iterator[None]:
+    """Leave the block without an error when the client's says this word in its code."""
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        if word not in code_of(error):
+            raise
 
 
 def code_of(error: Exception) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from infra.account.model import Thing
-from infra.account.reader import client_maker, code_of, explained
+from infra.account.reader import client_maker, explained, forgiven
 from llmops.errors import LlmopsError
 
 Way = tuple[str, Callable[[Any, Thing], Any]]
@@ -60,12 +60,8 @@ class Remover:
     def _one(self, thing: Thing) -> str:
         service, call = WAYS[thing.kind]
         try:
-            with explained(f"{thing.kind} {thing.id}"):
-                try:
-                    call(self._client_of(service), thing)
-                except Exception as error:
-                    if "NotFound" not in code_of(error):
-                        raise
+            with explained(f"{thing.kind} {thing.id}"), forgiven("NotFound"):
+                call(self._client_of(service), thing)
         except LlmopsError as error:
             return error.message
         return ""
@@ -83,14 +79,11 @@ class Remover:
 
 def _versions(client: Any, bucket: str) -> Iterator[list[dict[str, str]]]:
     """All that is in a bucket, page by page; nothing where the bucket has gone."""
-    try:
+    with forgiven("NoSuchBucket"):
         for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
             found = (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
             if found:
                 yield [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]
-    except Exception as error:
-        if code_of(error) != "NoSuchBucket":
-            raise
 
 
 __all__ = ["WAYS", "Remover"]

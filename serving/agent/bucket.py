@@ -51,7 +51,7 @@ class BucketBlobs:
         with self._explained():
             try:
                 found = self._client.get_object(Bucket=self._bucket, Key=key)
-            except Exception as error:
+            except self._client.exceptions.ClientError as error:
                 if _code(error) in MISSING:
                     return None
                 raise
@@ -66,7 +66,7 @@ class BucketBlobs:
                     Bucket=self._bucket, Key=key, Body=data, ContentType="application/json",
                     **condition,
                 )  # fmt: skip
-            except Exception as error:
+            except self._client.exceptions.ClientError as error:
                 # An object that was to be replaced, and is not there, is told as missing.
                 if _code(error) not in LOST | MISSING:
                     raise
