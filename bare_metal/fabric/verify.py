@@ -6,7 +6,6 @@ are left out, and never pass.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -43,11 +42,6 @@ class Report:
     """Nodes that answered."""
     cables: int
     """Cables that are up."""
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Faults by id."""
-        return Counter(fault.id for fault in self.faults)
 
 
 @dataclass(frozen=True, slots=True)
