@@ -102,7 +102,7 @@ bench: $(READY) ## Measure start, throughput and latency beside bare vLLM
 	@$(BIN)/python -m benchmarks.throughput
 
 lock: ## Choose versions anew within pyproject.toml's bounds (needs uv)
-	@$(LOCK) --upgrade --extra local --extra kubernetes --extra aws --extra s3 --group dev pyproject.toml -o requirements/local.txt
+	@$(LOCK) --upgrade --extra local --extra kubernetes --extra aws --extra s3 --extra finetune --extra metal --group dev pyproject.toml -o requirements/local.txt
 	@for f in cpu:local gpu:gpu; do to=clusters/image/locks/$${f%%:*}.txt; cp requirements/local.txt $$to; \
 	  $(LOCK) --extra $${f##*:} --extra s3 --extra gcs pyproject.toml -o $$to || exit 1; done
 	@$(BIN)/python -m serving.versions
