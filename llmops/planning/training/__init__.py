@@ -1,6 +1,6 @@
 """Memory of training: from a model's profile and a way of training to bytes on each device."""
 
-from llmops.planning.training.adapters import adapter_parameters
+from llmops.planning.training.adapters import Linear, adapter_parameters, linears
 from llmops.planning.training.memory import TrainingMemory, training_memory
 from llmops.planning.training.setup import (
     DType,
@@ -12,11 +12,13 @@ from llmops.planning.training.setup import (
 
 __all__ = [
     "DType",
+    "Linear",
     "Method",
     "Optimiser",
     "Strategy",
     "TrainingMemory",
     "TrainingSetup",
     "adapter_parameters",
+    "linears",
     "training_memory",
 ]

@@ -37,6 +37,8 @@ def buckets(profile: Profile, setup: TrainingSetup) -> Held:
         return _deepspeed(profile, setup)
     if setup.devices == 1:
         return Held(0, "none: one device exchanges nothing")
+    if setup.strategy in ("tensor", "pipeline"):
+        return Held(0, "none: hidden states are exchanged, and are counted where they are kept")
     return _ddp(profile, setup) if setup.strategy == "ddp" else _fsdp(profile, setup)
 
 

@@ -16,6 +16,7 @@ from llmops.planning.model import Figure
 from llmops.planning.refusal import Refusal
 from llmops.planning.training import activations, states
 from llmops.planning.training.buckets import buckets
+from llmops.planning.training.dividing import share, under_way
 from llmops.planning.training.setup import TrainingSetup
 from llmops.planning.training.states import Held
 
@@ -64,6 +65,7 @@ def training_memory(profile: Profile, setup: TrainingSetup) -> TrainingMemory:
         Refusal: When the sequence is longer than the model can take, or no layer gets an adapter.
     """
     _check(profile, setup)
+    whole, profile = profile, share(profile, setup)
     held = {
         "parameters": states.weights(profile, setup),
         "adapters": states.adapter_weights(profile, setup),
@@ -77,16 +79,16 @@ def training_memory(profile: Profile, setup: TrainingSetup) -> TrainingMemory:
     kept, again = _kept(profile, setup), _checkpointed(profile, setup)
     chosen = again if setup.checkpointing else kept
     figures = {name: _figure(one) for name, one in held.items()}
-    count = states.trainable(profile, setup)
-    share = f"{100 * count / profile.parameters:.3g} % of {profile.parameters:,}"
+    count = states.trainable(whole, setup)
+    words = f"{100 * count / whole.parameters:.3g} % of {whole.parameters:,}"
     return TrainingMemory(
         **figures,
         activations=_figure(chosen),
         kept=_figure(kept),
         checkpointed=_figure(again),
         total=_total({**held, "activations": chosen}),
-        trainable=Figure(count, share),
-        notes=(*profile.notes, *activations.estimated(profile)),
+        trainable=Figure(count, words),
+        notes=(*whole.notes, *activations.estimated(whole)),
     )
 
 
@@ -115,14 +117,14 @@ def _kept(profile: Profile, setup: TrainingSetup) -> Held:
     layers = len(profile.layers) + len(profile.encoder)
     scores = "without" if setup.flash_attention else "with"
     words = f"{_batch(setup)} through {layers} layers, {scores} attention's matrix of scores"
-    return Held(activations.saved(profile, setup), words)
+    return Held(activations.saved(profile, setup) * under_way(setup), words + _under_way(setup))
 
 
 def _checkpointed(profile: Profile, setup: TrainingSetup) -> Held:
-    inputs = activations.checkpointed(profile, setup)
+    inputs = activations.checkpointed(profile, setup) * under_way(setup)
     layers = len(profile.layers) + len(profile.encoder)
     words = f"inputs of {layers} layers x {profile.hidden} x {_batch(setup)}"
-    return Held(inputs, f"{words} x {setup.element} bytes, and the last norm's")
+    return Held(inputs, f"{words} x {setup.element} bytes, and the last norm's{_under_way(setup)}")
 
 
 def _working(profile: Profile, setup: TrainingSetup) -> Held:
@@ -134,6 +136,12 @@ def _working(profile: Profile, setup: TrainingSetup) -> Held:
     }  # fmt: skip
     words = ", ".join(f"{name} ({bytes_:,} bytes)" for name, bytes_ in parts.items() if bytes_)
     return Held(sum(parts.values()), words)
+
+
+def _under_way(setup: TrainingSetup) -> str:
+    """In words, how many micro batches are held at once."""
+    several = under_way(setup)
+    return f", of {several} micro batches under way" if several > 1 else ""
 
 
 def _batch(setup: TrainingSetup) -> str:

@@ -22,9 +22,10 @@ Optimiser = Literal["adamw", "adamw_8bit", "adafactor", "sgd"]
 """AdamW as PyTorch has it; as bitsandbytes has it in 8 bits; Adafactor without a first moment; SGD
 without momentum."""
 
-Strategy = Literal["ddp", "fsdp", "zero1", "zero2", "zero3"]
+Strategy = Literal["ddp", "fsdp", "zero1", "zero2", "zero3", "tensor", "pipeline"]
 """Who holds what: everybody all (PyTorch's DDP); everybody a part of everything (its FSDP, full
-shard); DeepSpeed's ZeRO in its stages (Rajbhandari et al., 2020)."""
+shard); DeepSpeed's ZeRO in its stages (Rajbhandari et al., 2020); a part of each layer; some of the
+layers (see `dividing`)."""
 
 ALL_LINEAR = "all-linear"
 """The word of peft for every linear layer but the head."""
@@ -121,6 +122,8 @@ def _contradictions(setup: TrainingSetup) -> Iterator[str]:
         yield f"targets: {setup.method} trains adapters, and no layer is to get one"
     elif ALL_LINEAR in names and len(names) > 1:
         yield f"targets: '{ALL_LINEAR}' is every linear layer already, and others are named too"
+    if setup.adapted and setup.strategy in ("tensor", "pipeline"):
+        yield f"strategy: {setup.strategy} divides weights that are trained, and adapters are not"
     if setup.method == "full" and setup.dtype == "float16" and not setup.master_weights:
         # torch.amp.GradScaler ends with "Attempting to unscale FP16 gradients".
         yield "master_weights: float16 gradients cannot be scaled without float32 weights"

@@ -30,12 +30,14 @@ NF4_GROUP = 256
 
 _SHARDED = {
     "ddp": frozenset[str](),
+    "tensor": frozenset[str](),
+    "pipeline": frozenset[str](),
     "zero1": frozenset({"states"}),
     "zero2": frozenset({"states", "gradients"}),
     "zero3": frozenset({"states", "gradients", "weights"}),
     "fsdp": frozenset({"states", "gradients", "weights"}),
 }
-"""What each strategy divides over the devices."""
+"""What each strategy divides over the devices, of what it has of the model."""
 
 
 @dataclass(frozen=True, slots=True)
