@@ -1,0 +1,68 @@
+"""What a preparation is asked for, and the digest that names its result.
+
+Everything that can change a byte of the result is in the digest: the section of the spec, the
+inputs' own digests, the tokenizer, and the versions of the libraries that judge text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from llmops.errors import InputError
+from llmops.finetuning import Data, FineTune
+
+FORMAT = 1
+"""Of the prepared folder. Raised whenever the same inputs would give other bytes."""
+
+LIBRARIES = ("datasketch", "ftfy", "matplotlib", "presidio-analyzer", "py3langid", "pyarrow",
+             "tokenizers", "transformers")  # fmt: skip
+"""Libraries whose version can change the result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What to prepare. `data` has absolute places only: see `llmops.finetuning.located`."""
+
+    data: Data
+    sequence: int
+    """Tokens of a training sequence: the longest row, where `filters.max_tokens` says nothing."""
+    seed: int
+
+    @property
+    def longest(self) -> int:
+        """Most tokens of a row."""
+        return self.data.filters.max_tokens or self.sequence
+
+
+def settings_of(spec: FineTune) -> Settings:
+    """The settings of a fine-tuning whose places have been made absolute."""
+    return Settings(spec.data, spec.training.sequence, spec.training.seed)
+
+
+def canonical(document: object) -> bytes:
+    """The one way in which a document is written to be hashed."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def digest_of(document: Mapping[str, object]) -> str:
+    """SHA-256 of a document, in hex."""
+    return hashlib.sha256(canonical(document)).hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what judges text.
+
+    Raises:
+        InputError: When one of these libraries is not installed.
+    """
+    try:
+        return {name: version(name) for name in LIBRARIES}
+    except PackageNotFoundError as error:
+        raise InputError(
+            f"preparing data needs the package {error.name}, which is not installed",
+            hint="pip install 'llmops[finetune]'",
+        ) from error
