@@ -123,12 +123,13 @@ def figures_document(figures: Figures) -> dict[str, Any]:
         "output_tokens": figures.output_tokens,
         "requests_per_second": figures.requests_per_second,
         "output_tokens_per_second": figures.output_tokens_per_second,
-        "ttft": _spread(figures.ttft),
-        "tpot": _spread(figures.tpot),
-        "latency": _spread(figures.latency),
+        "ttft": spread_document(figures.ttft),
+        "tpot": spread_document(figures.tpot),
+        "latency": spread_document(figures.latency),
     }
 
 
-def _spread(spread: Spread) -> dict[str, float | int | None]:
+def spread_document(spread: Spread) -> dict[str, float | int | None]:
+    """A spread as plain data: seconds; null throughout when nothing was measured."""
     values = {"p50": spread.p50, "p90": spread.p90, "p99": spread.p99, "mean": spread.mean}
     return {name: None if math.isnan(v) else v for name, v in values.items()} | {"n": spread.n}

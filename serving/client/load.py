@@ -17,9 +17,9 @@ from typing import Any
 
 import httpx
 
-from llmops.errors import InputError, LlmopsError, TargetError
-from serving.client import refusals
-from serving.client.endpoint import CONNECT, Endpoint, Reader
+from llmops.errors import InputError, TargetError
+from serving.client.asking import AskFailed, ask, shared_client
+from serving.client.endpoint import Endpoint
 from serving.client.figures import Figures, Sample, sum_up
 
 MOST_CLIENTS = 1024
@@ -27,8 +27,6 @@ MOST_CLIENTS = 1024
 MOST_REQUESTS = 1_000_000
 MOST_TOKENS = 10_000_000
 """Of a prompt or an answer: more than any context."""
-DEADLINE = 600.0
-"""Seconds for one answer, from the request to its last byte."""
 WARM_UP_WORDS = 32
 """Words of the warm-up's prompt, at most: enough to learn how many tokens a word has."""
 
@@ -94,16 +92,11 @@ class _Load:
     failures: list[str] = field(default_factory=list)
 
     async def run(self) -> Figures:
-        limits = httpx.Limits(max_connections=self.clients, max_keepalive_connections=self.clients)
-        timeout = httpx.Timeout(DEADLINE, connect=CONNECT)
-        verify = self.endpoint.line.verify
-        async with httpx.AsyncClient(
-            trust_env=False, timeout=timeout, limits=limits, verify=verify
-        ) as client:
+        async with shared_client(self.endpoint, self.clients) as client:
             words = min(self.prompt_tokens, WARM_UP_WORDS)
             try:
                 warm = await _measure(client, self.endpoint, self._body("warm-up", words))
-            except _Failed as failed:
+            except AskFailed as failed:
                 raise failed.error from failed
             words = max(1, round(self.prompt_tokens * words / max(1, warm.prompt_tokens)))
             todo = iter(range(self.requests))
@@ -119,7 +112,7 @@ class _Load:
             try:
                 body = self._body(str(number), words)
                 self.samples.append(await _measure(client, self.endpoint, body))
-            except _Failed as failed:
+            except AskFailed as failed:
                 self.failures.append(failed.reason)
             self.progress(len(self.samples) + len(self.failures), self.requests)
 
@@ -136,87 +129,14 @@ class _Load:
         }
 
 
-class _Failed(Exception):
-    """A request that came to nothing: why, to count by, and as the error that it is alone."""
-
-    def __init__(self, reason: str, error: LlmopsError) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.error = error
-
-
 async def _measure(client: httpx.AsyncClient, endpoint: Endpoint, body: dict[str, Any]) -> Sample:
     """Ask once, and measure the answer.
 
     Raises:
-        _Failed: When there was no whole answer whose tokens were counted.
+        AskFailed: When there was no whole answer whose tokens were counted.
     """
-    reader, clock = Reader(endpoint), _Clock()
-    try:
-        async with asyncio.timeout(DEADLINE):
-            await _read(client, endpoint.request("completions", body), reader, clock)
-    except TimeoutError as error:
-        raise _Failed("no more came in time", reader.late()) from error
-    except httpx.HTTPError as error:
-        known = reader.unreachable(error)
-        raise _Failed(reader.reason, known) from error
-    except LlmopsError as error:
-        raise _Failed(reader.reason, error) from error
-    sample = clock.sample()
-    if sample is None:
+    asked = await ask(client, endpoint, "completions", body, keep=False)
+    if asked.sample is None:
         what = "the answer does not tell its tokens"
-        raise _Failed(what, TargetError(f"{what}: there is nothing to measure"))
-    return sample
-
-
-async def _read(
-    client: httpx.AsyncClient, request: dict[str, Any], reader: Reader, clock: _Clock
-) -> None:
-    async with client.stream(**request) as answer:
-        if answer.status_code != 200:
-            start = b""
-            async for piece in answer.aiter_bytes():
-                start += piece
-                if len(start) >= refusals.MOST_BYTES:
-                    break
-            raise reader.refusal(answer, start[: refusals.MOST_BYTES])
-        reader.begin(answer)
-        async for piece in answer.aiter_bytes():
-            # On to the body's own end after the stream's, so that the connection is used again.
-            if not reader.done:
-                for document in reader.feed(piece):
-                    clock.take(document)
-                clock.ended()
-    if not reader.done:
-        raise reader.cut()
-
-
-class _Clock:
-    """When what came of one answer; begins when it is made."""
-
-    def __init__(self) -> None:
-        self._began = time.perf_counter()
-        self._first: float | None = None
-        self._last = 0.0
-        self._latency = 0.0
-        self._usage: dict[str, Any] = {}
-
-    def take(self, document: dict[str, Any]) -> None:
-        """Note an event: one with a choice carries a token, even where its text is empty."""
-        now = time.perf_counter() - self._began
-        if document.get("choices"):
-            self._first = now if self._first is None else self._first
-            self._last = now
-        if isinstance(usage := document.get("usage"), dict):
-            self._usage = usage
-
-    def ended(self) -> None:
-        """Note that this may have been the stream's end."""
-        self._latency = time.perf_counter() - self._began
-
-    def sample(self) -> Sample | None:
-        """What was measured; None when no token came or none were counted."""
-        prompt, output = (self._usage.get(f"{kind}_tokens") for kind in ("prompt", "completion"))
-        if self._first is None or type(prompt) is not int or type(output) is not int:
-            return None
-        return Sample(self._first, self._last, self._latency, prompt, output)
+        raise AskFailed(what, TargetError(f"{what}: there is nothing to measure"))
+    return asked.sample

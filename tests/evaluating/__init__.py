@@ -1,0 +1,1 @@
+"""Tests of evaluation: words and verdicts by value, protocols against a loopback server."""
