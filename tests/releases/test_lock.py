@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from llmops.errors import BusyError, InputError
-from serving.local.lock import ServiceLock
+from serving.locking import ServiceLock
 
 SPAWN = multiprocessing.get_context("spawn")
 

@@ -1,0 +1,191 @@
+"""What it means to serve a run: the live deployment of a service with another model. Changes
+nothing but the merged weights, which are made beside the artefact where they are asked for.
+
+The deployment is the recorded one, with all that it says; where the record does not say it, or
+another's gate stands against it, it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from llmops.errors import InputError, RefusedError
+from llmops.releases import Release, State
+from llmops.spec import Deployment, run_of
+from serving.finetune.artefacts import kept
+from serving.finetune.artefacts.kept import Artefact
+from serving.finetune.artefacts.merging import merge as merged
+from serving.models import Models
+
+_RUN = re.compile(r"(?:run://)?([a-z][-a-z0-9]*)(?:/([1-9][0-9]{0,8}))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """What is to be served, and what is to be known of it before that."""
+
+    deployment: Deployment
+    source: str
+    """What the service will answer with: an adapter's address, or that of weights."""
+    before: str
+    """The adapter that it answers with now; empty for bare weights."""
+    run: str
+    data: str
+    trained_on: str
+    metrics: Mapping[str, float]
+    gate: str
+    reasons: tuple[str, ...]
+    despite_gate: str
+
+
+def promotion(
+    home: Path,
+    run: str,
+    releases: Sequence[Release],
+    *,
+    merge: bool = False,
+    canary: int | None = None,
+    despite_gate: str | None = None,
+) -> Promotion:
+    """The live deployment of a service with what a run has made.
+
+    Args:
+        home: The state's folder, below which runs are kept.
+        run: `NAME/N`, or `NAME` for its newest artefact.
+        releases: All releases of the service.
+        merge: Serve weights with the adapter merged into them.
+        canary: Percent of requests that it is tried on first; None: as the deployment says.
+        despite_gate: Why it is to be served although its evaluation refused it.
+
+    Raises:
+        InputError: When there is no such run, nothing is live, or its record does not say enough.
+        ModelError: When the artefact is damaged.
+        RefusedError: When its evaluation refused it and no reason is given, or it is weights.
+    """
+    name, number = _named(home, run)
+    artefact = kept.verify(_runs(home, name) / str(number) / "artefact")
+    live, deployment = _live(releases)
+    _check_gate(artefact, despite_gate, weights=merge or artefact.kind == "weights")
+    source = f"run://{name}/{number}"
+    changed: dict[str, Any] = {"adapter": {"source": source}}
+    if artefact.lineage.gate.outcome == "refused":
+        changed["adapter"]["despite_gate"] = despite_gate
+    if merge and artefact.kind == "adapter":
+        source = f"file://{_merged(home, artefact, live)}"
+        changed = {"source": source}
+    elif artefact.kind == "weights":
+        source = f"file://{artefact.directory}"
+        changed = {"source": source}
+    before = live.plan.model.adapter
+    return Promotion(
+        deployment=_with(deployment, changed, canary),
+        source=source,
+        before=before.source if before else "",
+        run=f"{name}/{number}",
+        data=artefact.lineage.data,
+        trained_on=artefact.lineage.base.words,
+        metrics=artefact.lineage.metrics,
+        gate=artefact.lineage.gate.outcome,
+        reasons=artefact.lineage.gate.reasons,
+        despite_gate=(despite_gate or "") if artefact.lineage.gate.outcome == "refused" else "",
+    )
+
+
+def served_runs(home: Path) -> frozenset[tuple[str, int]]:
+    """Names and numbers of the runs whose adapters any recorded release of this home answers with,
+    or would after a rollback."""
+    from serving.local import LocalTarget  # which needs this package
+
+    store = LocalTarget(home).store
+    releases = [one for name in store.services() for one in store.read(name)[0].releases]
+    adapters = (release.plan.model.adapter for release in releases)
+    found = (run_of(adapter.source) for adapter in adapters if adapter is not None)
+    return frozenset(run for run in found if run is not None)
+
+
+def _runs(home: Path, name: str) -> Path:
+    return home / "finetune" / name / "runs"
+
+
+def _named(home: Path, run: str) -> tuple[str, int]:
+    match = _RUN.fullmatch(run)
+    if match is None:
+        raise InputError(f"'{run}' names no run", hint="NAME/N, such as support-style/3")
+    name = match[1]
+    folders = _runs(home, name).glob("[0-9]*/artefact")
+    there = sorted(int(folder.parent.name) for folder in folders)
+    if match[2] is not None and int(match[2]) in there:
+        return name, int(match[2])
+    if match[2] is None and there:
+        return name, there[-1]
+    known = ", ".join(str(one) for one in there) or "none"
+    raise InputError(
+        f"{f'run {match[2]} of {name}' if match[2] else name} has no artefact here",
+        hint=f"runs of {name} with one: {known}; llmops finetune list {name}",
+    )
+
+
+def _live(releases: Sequence[Release]) -> tuple[Release, Deployment]:
+    """The live release, and what was asked for with it."""
+    live = next((one for one in reversed(releases) if one.state is State.LIVE), None)
+    if live is None:
+        raise InputError("the service has no live release", hint="llmops deploy")
+    try:
+        return live, Deployment.model_validate(live.plan.asked)
+    except ValidationError as error:
+        raise InputError(
+            f"the record of release {live.number} does not say what was asked for",
+            hint="write the adapter into its spec (model.adapter), and llmops deploy",
+        ) from error
+
+
+def _check_gate(artefact: Artefact, reason: str | None, *, weights: bool) -> None:
+    gate = artefact.lineage.gate
+    if gate.outcome != "refused":
+        return
+    why = "; ".join(gate.reasons) or "it did not pass"
+    if weights:
+        raise RefusedError(
+            f"its evaluation refused it: {why}",
+            hint="weights that were refused are not promoted; an adapter may be, for a reason",
+        )
+    if not reason:
+        raise RefusedError(
+            f"its evaluation refused it: {why}",
+            hint="serve a run that passed; or say why with --despite-gate REASON",
+        )
+
+
+def _merged(home: Path, artefact: Artefact, live: Release) -> Path:
+    """The weights with an adapter in them; made once, and kept beside the artefact."""
+    base = artefact.lineage.base
+    model = live.plan.model
+    if (base.source, base.revision) != (model.source, model.revision):
+        raise InputError(
+            f"{artefact.lineage.run}/{artefact.lineage.number} was trained on {base.words}, and"
+            f" the service serves {model.source} at {model.revision[:12]}",
+            hint="promote it to a service of the weights that it was trained on",
+        )
+    weights = Models(home / "models").verified(model.source, model.revision)
+    made = merged(weights, artefact.directory, artefact.directory.with_name("merged-made"))
+    return kept.keep(made, artefact.directory.with_name("merged"), artefact.lineage).directory
+
+
+def _with(deployment: Deployment, changed: Mapping[str, Any], canary: int | None) -> Deployment:
+    asked = deployment.model_dump(mode="json", exclude_defaults=True)
+    asked["target"] = {"kind": deployment.target.kind} | asked.get("target", {})
+    model = {k: v for k, v in asked["model"].items() if k != "adapter"}
+    if "source" in changed:
+        model.pop("revision", None)
+    asked["model"] = model | dict(changed)
+    if canary is not None:
+        upkeep = dict(asked.get("maintenance", {}))
+        upkeep |= {"strategy": "canary", "canary": upkeep.get("canary", {}) | {"share": canary}}
+        asked["maintenance"] = upkeep
+    return Deployment.model_validate(asked)
