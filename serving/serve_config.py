@@ -20,6 +20,9 @@ GATEWAY = "llmops-gateway"
 REPLICA = "replica"
 """Name of the deployment inside a release's application."""
 
+ANSWERED_BY = "x-llmops-answered-by"
+"""Header in which a replica says which release it has answered for."""
+
 
 GATEWAY_RESOURCE = "llmops_gateway"
 REPLICA_RESOURCE = "llmops_replica"
@@ -80,7 +83,9 @@ def routes(
     for release in sorted(releases, key=lambda r: (r.service, r.number)):
         share = shares.get((release.service, release.number), 0)
         entry = services.setdefault(release.service, {"releases": []})
-        entry["releases"].append({"release": release.number, "share": share} | _begins(release))
+        entry["releases"].append(
+            {"release": release.number, "share": share} | _begins(release) | _engine(release)
+        )
         if share or "limits" not in entry:
             entry["context"] = int(release.plan.model.context.value)
             entry["limits"] = _told(asdict(release.plan.limits))
@@ -88,6 +93,11 @@ def routes(
             if (scaling := gateway_table(release.plan)) is not None:
                 entry["scaling"] = scaling
     return {"keys_version": keys_version, "services": services}
+
+
+def _engine(release: Release) -> dict[str, int]:
+    """Whose engine answers for a release, where that is another's."""
+    return {} if release.hosted_by is None else {"engine": release.hosted_by}
 
 
 def _begins(release: Release) -> dict[str, int]:
@@ -111,16 +121,26 @@ def render(
     table: Mapping[str, Any],
     settings: RuntimeSettings,
     generation: int,
+    hosts: Iterable[Release] = (),
 ) -> dict[str, Any]:
     """Ray Serve's config for all `releases` and the gateway in front of them.
 
+    An engine that answers for another release's adapter stays as long as any release needs it.
+
     Args:
         releases: Every release that should run, of every service.
+        hosts: Releases that should run no more themselves, but whose engine answers for others.
         table: What `routes` made of them.
         settings: Where the runtime keeps its files and ports.
         generation: Number that the gateway acknowledges once it uses this table.
     """
-    apps = [_release_application(release, settings) for release in releases]
+    members = list(releases)
+    known = {(r.service, r.number): r for r in (*hosts, *members)}
+    apps = [
+        _release_application(host, settings, _adapters(host, members))
+        for host in known.values()
+        if any((r.service, r.engine) == (host.service, host.number) for r in members)
+    ]
     return {
         "proxy_location": "Disabled",
         "applications": [
@@ -160,7 +180,23 @@ def _gateway_application(settings: RuntimeSettings, table: Mapping[str, Any]) ->
     }
 
 
-def _release_application(release: Release, settings: RuntimeSettings) -> dict[str, Any]:
+def _adapters(host: Release, members: Iterable[Release]) -> dict[str, Any]:
+    """What an engine is told of adapters: by release that it answers for, which one, null for the
+    bare weights. Serve hands that to replicas that run, without a restart."""
+    if not host.plan.engine.adapter_rank:
+        return {}
+    told: dict[str, Any] = {}
+    for release in members:
+        if (release.service, release.engine) == (host.service, host.number):
+            adapter = release.plan.model.adapter
+            found = {"source": adapter.source, "digest": adapter.digest} if adapter else None
+            told[str(release.number)] = found
+    return {"user_config": {"adapters": told}}
+
+
+def _release_application(
+    release: Release, settings: RuntimeSettings, adapters: Mapping[str, Any]
+) -> dict[str, Any]:
     plan = release.plan
     deployment: dict[str, Any] = {
         "name": REPLICA,
@@ -173,6 +209,7 @@ def _release_application(release: Release, settings: RuntimeSettings) -> dict[st
         "health_check_timeout_s": 30,
         "graceful_shutdown_timeout_s": plan.drain_seconds,
         "graceful_shutdown_wait_loop_s": 0.5,
+        **adapters,
     }
     if settings.pods is not None:
         deployment["ray_actor_options"]["resources"] = {REPLICA_RESOURCE: 1}

@@ -1,6 +1,8 @@
 """Planning: from a deployment and facts to a plan whose every number has a reason."""
 
 from llmops.planning.accelerators import accelerators_of
+from llmops.planning.adapter import AdaptedLayer, AdapterFacts, PlannedAdapter
+from llmops.planning.adapting import ADAPTER_SLOTS, ADAPTERS_KEPT
 from llmops.planning.architecture import known as known_architectures
 from llmops.planning.batches import planned_batch
 from llmops.planning.cloud import UNKNOWN, CloudFacts, MachineOffer, MachinePlan
@@ -34,6 +36,10 @@ from llmops.planning.planner import make_plan
 from llmops.planning.upkeep import Spending, Upkeep
 
 __all__ = [
+    "ADAPTERS_KEPT",
+    "ADAPTER_SLOTS",
+    "AdaptedLayer",
+    "AdapterFacts",
     "CloudFacts",
     "ClusterFacts",
     "EngineSettings",
@@ -51,6 +57,7 @@ __all__ = [
     "NodeFacts",
     "Option",
     "Plan",
+    "PlannedAdapter",
     "PlannedMemory",
     "PlannedModel",
     "PlannedScaling",

@@ -14,13 +14,19 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
     `target`, `image`, `pod` and `apart` are there only where a target runs pods and sets them, and
     `machines` where it makes some; `scaling` only where the number of replicas is not fixed;
-    `upkeep` only where it is not what it is by default; of the limits only those that there are.
+    `upkeep` only where it is not what it is by default; of the limits only those that there are;
+    `model.adapter` and `engine.adapter_rank` only where there are adapters.
     """
     document = asdict(plan)
     for key in ("target", "image", "pod", "tls", "scaling", "apart", "machines"):
         if not document[key]:
             del document[key]
     del document["asked"]  # the file says it better
+    del document["engine_identity"]
+    if plan.model.adapter is None:
+        del document["model"]["adapter"]
+    if not plan.engine.adapter_rank:
+        del document["engine"]["adapter_rank"]
     if plan.upkeep == Upkeep():
         del document["upkeep"]
     limits = document["limits"].items()

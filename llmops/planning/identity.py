@@ -9,7 +9,7 @@ from typing import Any
 from llmops.planning.cloud import CloudFacts
 from llmops.planning.model import ClusterFacts, Facts, MachineFacts
 from llmops.planning.upkeep import FIELDS
-from llmops.spec import Deployment
+from llmops.spec import BareMetalTarget, Deployment
 
 
 def digest(value: Any) -> str:
@@ -31,12 +31,46 @@ def identity(deployment: Deployment, facts: Facts) -> str:
 
     How it is looked after is left out as well: when it may be changed says nothing of what runs.
     """
+    found = [_asked(deployment), facts.model.revision, facts.engine_version]
+    return digest([*found, facts.adapter.digest] if facts.adapter else found)
+
+
+def engine_identity(deployment: Deployment, facts: Facts, rank: int) -> str:
+    """Digest of all that makes an engine what it is, less the adapter; empty where an engine is for
+    one release alone.
+
+    One engine serves several releases only on this machine, and only while the number of replicas
+    is fixed: where it follows the load, the load of one release would move the replicas of all.
+    With `recreate` the old release goes first, and its engine with it.
+
+    Args:
+        deployment: What is asked for.
+        facts: What was looked up.
+        rank: Of adapters that the engine keeps room for; 0 for none.
+    """
+    replicas = deployment.scaling.replicas
+    alone = not rank or deployment.target.kind != "local" or replicas.low != replicas.high
+    if alone or deployment.maintenance.strategy == "recreate":
+        return ""
+    asked = _asked(deployment)
+    asked["model"] = {name: value for name, value in asked["model"].items() if name != "adapter"}
+    asked["engine"] = asked.get("engine", {}) | {"adapter_rank": rank}
+    return digest([asked, facts.model.revision, facts.engine_version])
+
+
+def _asked(deployment: Deployment) -> dict[str, Any]:
+    """What was asked for, without what has its default value and how it is looked after.
+
+    Which hosts of a cluster serve is left out: it is the same release of the head's agent.
+    """
+    if isinstance(deployment.target, BareMetalTarget):
+        deployment = deployment.model_copy(update={"target": deployment.target.behind_agent()})
     asked = deployment.model_dump(
         mode="json", exclude_defaults=True, exclude={"maintenance": set(FIELDS)}
     )
     if not asked.get("maintenance", True):
         del asked["maintenance"]
-    return digest([asked, facts.model.revision, facts.engine_version])
+    return asked
 
 
 def facts_digest(facts: Facts) -> str:
@@ -52,6 +86,7 @@ def facts_digest(facts: Facts) -> str:
             **_of_place(facts),
             "live": sorted([r.service, r.number, r.identity] for r in facts.live),
             "engine": facts.engine_version,
+            **({"adapter": facts.adapter.digest} if facts.adapter else {}),
         }
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from llmops.planning.adapter import AdapterFacts, PlannedAdapter
 from llmops.planning.cloud import CloudFacts, MachinePlan
 from llmops.planning.figure import Figure
 from llmops.planning.upkeep import Upkeep
@@ -109,6 +110,8 @@ class LiveRelease:
     cores: int
     gpus: int = 0
     """GPUs that it has for itself, over all its replicas."""
+    plan: Plan | None = None
+    """Its plan, where its engine has room for another release's adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,8 @@ class Facts:
     """Of the target `kubernetes`; `machine` is then one node of it, as if nothing ran there."""
     cloud: CloudFacts | None = None
     """Of a cloud's target, whose machines are not there yet: what can be had."""
+    adapter: AdapterFacts | None = None
+    """Of the model's adapter, where the spec names one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,8 @@ class PlannedModel:
     licence: str | None = None
     """Under what its card says that it is given; empty when nothing tells, and None in records that
     are older than this field."""
+    adapter: PlannedAdapter | None = None
+    """The adapter that it answers with; None for the bare weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +239,8 @@ class EngineSettings:
     dtype: str
     args: dict[str, Any]
     """The user's own engine arguments; and the batch, where the engine's own would not fit."""
+    adapter_rank: int = 0
+    """Rank of adapters that it keeps room for; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +360,10 @@ class Plan:
     """How the service is looked after. No part of the identity."""
     machines: MachinePlan | None = None
     """The machines that are made for it, where the target makes some."""
+    engine_identity: str = ""
+    """Digest of all that makes its engine what it is, the adapter left out: two plans with one
+    differ in nothing but their adapters, which one engine can hold side by side. Empty where an
+    engine holds none beside its own."""
 
 
 __all__ = [

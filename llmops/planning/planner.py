@@ -10,12 +10,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from llmops.planning.adapting import (
+    adapter_notes,
+    adapter_rank,
+    adapters_reason,
+    check_adapter,
+    host_of,
+    planned_adapter,
+)
 from llmops.planning.architecture import Task
 from llmops.planning.batches import told
 from llmops.planning.choice import choose
 from llmops.planning.cluster import Placed, place
 from llmops.planning.figures import kv_per_token, parameters, weight_bytes
-from llmops.planning.identity import facts_digest, identity
+from llmops.planning.identity import engine_identity, facts_digest, identity
 from llmops.planning.layout import hardware, here, replica_threads
 from llmops.planning.limits import planned_limits
 from llmops.planning.machines import place_on_machines
@@ -24,6 +32,7 @@ from llmops.planning.model import (
     Facts,
     Figure,
     Layout,
+    LiveRelease,
     Plan,
     PlannedMemory,
     PlannedModel,
@@ -35,7 +44,7 @@ from llmops.planning.replicas import planned_scaling, scaling_notes
 from llmops.planning.sizing import Size, kv_dtype
 from llmops.planning.subject import Subject
 from llmops.planning.upkeep import planned_upkeep
-from llmops.spec import CloudTarget, Deployment, KubernetesTarget, LocalTarget
+from llmops.spec import AgentTarget, CloudTarget, Deployment, KubernetesTarget, LocalTarget
 from llmops.units import Bytes
 
 OTHER_TASKS: Mapping[Task, str] = {
@@ -82,6 +91,9 @@ def _plan(deployment: Deployment, facts: Facts, subjects: dict[str, Subject]) ->
         subjects[dtype] = Subject.of(facts.model, dtype)
     subject = subjects[dtype]
     _check_served(deployment, subject)
+    check_adapter(deployment, facts, subject)
+    if host := host_of(deployment, facts, adapter_rank(deployment, facts)):
+        return _hosted(deployment, facts, host)
     if isinstance(deployment.target, KubernetesTarget):
         placed = place(deployment, deployment.target, facts, subject)
     elif isinstance(deployment.target, CloudTarget):
@@ -89,6 +101,25 @@ def _plan(deployment: Deployment, facts: Facts, subjects: dict[str, Subject]) ->
     else:
         placed = Placed(deployment, facts, choose(deployment, facts, subject))
     return _assembled(deployment, facts, subject, placed)
+
+
+def _hosted(deployment: Deployment, facts: Facts, host: LiveRelease) -> Plan:
+    """The plan of a release that is loaded into the engine of a live one: that engine's figures,
+    since it is the same engine, and no room for a second one."""
+    assert host.plan is not None  # noqa: S101 - a host is one by its plan
+    note = (
+        f"only its adapter differs from release {host.number}: it is loaded into the same engine,"
+        " and no second one is started"
+    )
+    return replace(
+        host.plan,
+        identity=identity(deployment, facts),
+        facts_digest=facts_digest(facts),
+        model=replace(host.plan.model, adapter=planned_adapter(deployment, facts)),
+        notes=(*adapter_notes(deployment, facts), note),
+        asked=_asked(deployment),
+        upkeep=planned_upkeep(deployment.maintenance),
+    )
 
 
 def _assembled(deployment: Deployment, facts: Facts, subject: Subject, placed: Placed) -> Plan:
@@ -99,7 +130,7 @@ def _assembled(deployment: Deployment, facts: Facts, subject: Subject, placed: P
         identity=identity(deployment, facts),
         facts_digest=facts_digest(facts),
         model=_planned_model(deployment, facts, subject, size),
-        memory=_planned_memory(size, subject),
+        memory=_planned_memory(size, subject, adapter_rank(deployment, facts)),
         layout=_layout(deployment, placed),
         options=placed.choice.options,
         engine=EngineSettings(
@@ -107,6 +138,7 @@ def _assembled(deployment: Deployment, facts: Facts, subject: Subject, placed: P
             placed.facts.engine_version,
             subject.dtype,
             {**deployment.engine.args, **told(deployment, placed.facts, size.shape, size.batch)},
+            adapter_rank(deployment, facts),
         ),
         limits=planned_limits(deployment, size),
         host=host,
@@ -125,6 +157,7 @@ def _assembled(deployment: Deployment, facts: Facts, subject: Subject, placed: P
         scaling=planned_scaling(deployment),
         asked=_asked(deployment),
         upkeep=planned_upkeep(deployment.maintenance),
+        engine_identity=engine_identity(deployment, facts, adapter_rank(deployment, facts)),
     )
 
 
@@ -135,7 +168,10 @@ def _of_all(size: Size, deployment: Deployment) -> Size:
 
 
 def _recorded(target: LocalTarget | KubernetesTarget | CloudTarget) -> dict[str, Any]:
-    """What the target needs to make the release again: nothing where it is this machine."""
+    """What the target needs to make the release again: nothing where it is this machine; of one in
+    a cloud what policies go by."""
+    if isinstance(target, AgentTarget) and target.made_on is not None:
+        return target.made_on.model_dump(mode="json")
     return {} if isinstance(target, LocalTarget) else target.model_dump(mode="json")
 
 
@@ -280,10 +316,11 @@ def _planned_model(
         kv_bytes_per_token=kv_per_token(subject, kv_dtype(deployment)),
         context=Figure(size.context, size.context_reason),
         licence=model.licence,
+        adapter=planned_adapter(deployment, facts),
     )
 
 
-def _planned_memory(size: Size, subject: Subject) -> PlannedMemory:
+def _planned_memory(size: Size, subject: Subject, rank: int) -> PlannedMemory:
     shape = size.shape
     dtype = subject.quantisation.words if subject.quantisation else f"as {subject.dtype}"
     beside = "the engine's own processes and buffers, measured"
@@ -292,6 +329,8 @@ def _planned_memory(size: Size, subject: Subject) -> PlannedMemory:
             f"activations and graphs for batches of {size.batch.tokens:,} tokens and"
             f" {size.batch.sequences:,} sequences, and the libraries' own; not measured here"
         )
+    if size.adapters:
+        beside += f"; {adapters_reason(size.adapters, rank)}"
     return PlannedMemory(
         per_device_bytes=Figure(
             size.per_shard,
@@ -315,7 +354,7 @@ def _planned_memory(size: Size, subject: Subject) -> PlannedMemory:
 
 
 def _notes(deployment: Deployment, facts: Facts, placed: Placed) -> tuple[str, ...]:
-    notes = list(facts.machine.notes)
+    notes = [*facts.machine.notes, *adapter_notes(deployment, facts)]
     size, cores = placed.choice.size, placed.facts.machine.cores
     own = [release for release in facts.live if release.service == deployment.name]
     if deployment.security.max_tokens > size.context:

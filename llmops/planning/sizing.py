@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from llmops.planning import memory
+from llmops.planning.adapting import adapter_rank, adapters_bytes
 from llmops.planning.batches import argument, batches, in_flight, overhead
 from llmops.planning.layout import Shape, hardware, staying
 from llmops.planning.memory import FLOAT32, BatchDefaults, CacheSettings, Pool
@@ -62,6 +63,8 @@ class Size:
     kv_reason: str
     context: int
     context_reason: str
+    adapters: int = 0
+    """What of the overhead is room for adapters."""
 
     @property
     def fixed(self) -> int:
@@ -118,6 +121,7 @@ def deal(deployment: Deployment, facts: Facts, subject: Subject, shape: Shape) -
         Refusal: When the context is longer than what the model was trained for.
     """
     context, why = _context(deployment, subject)
+    adapters = adapters_bytes(subject, adapter_rank(deployment, facts), shape.device)
     made = []
     for batch in batches(deployment, facts, shape):
         bare = Size(
@@ -125,12 +129,13 @@ def deal(deployment: Deployment, facts: Facts, subject: Subject, shape: Shape) -
             room=room(deployment, facts, shape),
             weights=subject.weights(Parallel(shape.tensor)),
             kv=0,
-            overhead=overhead(deployment, subject, shape, batch),
+            overhead=overhead(deployment, subject, shape, batch) + adapters,
             batch=batch,
             pool=_pool(deployment, subject, shape, batch, context),
             kv_reason="",
             context=context,
             context_reason=why,
+            adapters=adapters,
         )
         made.append(_with_cache(deployment, bare))
         if made[-1].fits:

@@ -15,7 +15,7 @@ from llmops.policies import ways
 from llmops.policies.model import AppliesTo, Layer, Policy
 from llmops.policies.patterns import matches
 from llmops.policies.ways import Way
-from llmops.spec import Deployment, KubernetesTarget
+from llmops.spec import AgentTarget, Deployment, KubernetesTarget
 
 WAYS: Mapping[str, Way] = {
     "security.sources": ways.EVERY,
@@ -129,7 +129,8 @@ def applies(to: AppliesTo, deployment: Deployment) -> bool:
     target = deployment.target
     if not matches(deployment.name, to.services):
         return False
-    if to.targets and target.kind not in to.targets:
+    made_on = target.made_on.kind if isinstance(target, AgentTarget) and target.made_on else ""
+    if to.targets and not {target.kind, made_on} & set(to.targets):
         return False
     if not to.namespaces:
         return True

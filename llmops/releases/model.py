@@ -54,6 +54,13 @@ class Release:
     going_back: bool = False
     """Whether `llmops rollback` made it and has not come to its end: one that is killed is gone on
     with, even where nothing is seen any more of what it left half done."""
+    hosted_by: int | None = None
+    """The release in whose engine its adapter is loaded; None where it has an engine of its own."""
+
+    @property
+    def engine(self) -> int:
+        """The release whose engine answers for it: itself, unless another's is used."""
+        return self.number if self.hosted_by is None else self.hosted_by
 
 
 @dataclass(frozen=True, slots=True)

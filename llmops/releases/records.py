@@ -54,9 +54,18 @@ def begin(
         created_at=now,
         rollback_of=rollback_of,
         going_back=going_back,
+        hosted_by=_host(history, plan),
     )
     release = _marked(release, emergency)
     return history.with_release(release), release
+
+
+def _host(history: History, plan: Plan) -> int | None:
+    """The release whose engine runs and can hold this one's adapter beside its own."""
+    live = history.live
+    if live is None or not plan.engine_identity:
+        return None
+    return live.engine if live.plan.engine_identity == plan.engine_identity else None
 
 
 def _marked(release: Release, emergency: Emergency | None) -> Release:
@@ -128,11 +137,13 @@ def look_after(history: History, upkeep: Upkeep, asked: Mapping[str, Any] | None
 
 def retain(history: History, keep: int) -> History:
     """Without the ended releases that are older than the `keep` newest ones, but for the one that
-    a rollback would repeat. A number is not given out twice: the newest release always stays."""
+    a rollback would repeat and those whose engine answers for another. A number is not given out
+    twice: the newest release always stays."""
     ended = [r for r in history.releases if r.state in (State.RETIRED, State.FAILED)]
     stay = {release.number for release in ended[-max(1, keep) :]}
     if (earlier := history.last_good_before) is not None:
         stay.add(earlier.number)
+    stay |= {r.engine for r in history.releases if r.state in (State.LIVE, State.STAGING)}
     old = {release.number for release in ended} - stay
     return replace(history, releases=tuple(r for r in history.releases if r.number not in old))
 
@@ -142,7 +153,8 @@ def logged(history: History, keep: int | None) -> frozenset[int]:
     (None: all that are recorded)."""
     ended = [r.number for r in history.releases if r.state in (State.RETIRED, State.FAILED)]
     old = ended if keep == 0 else [] if keep is None else ended[:-keep]
-    return frozenset(r.number for r in history.releases) - frozenset(old)
+    hosts = {r.engine for r in history.releases if r.number not in ended}
+    return frozenset(r.number for r in history.releases) - (frozenset(old) - hosts)
 
 
 def arrived(history: History) -> History:

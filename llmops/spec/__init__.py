@@ -3,6 +3,9 @@
 The reading is the same for every file that a user writes: a `Document` says what may stand in one.
 """
 
+from llmops.spec.adapter_rules import run_of
+from llmops.spec.adapters import Adapter
+from llmops.spec.addresses import check as wrong_address
 from llmops.spec.aws import AwsNetwork, AwsTarget
 from llmops.spec.bounds import Between, Form
 from llmops.spec.cloud import HEAD_PORT, CloudTarget
@@ -10,13 +13,12 @@ from llmops.spec.document import Document, Finding, Section, Written
 from llmops.spec.fields import FieldDoc, explain, fields
 from llmops.spec.generated import Generated, as_json
 from llmops.spec.kubernetes import KubernetesTarget
-from llmops.spec.loader import Loaded, load, loads, read
+from llmops.spec.loader import SPEC, Loaded, load, loaded, loads, read
+from llmops.spec.machines import AgentTarget, BareMetalTarget, LocalTarget, MadeOn
 from llmops.spec.models import (
     DNS_LABEL,
-    AgentTarget,
     Deployment,
     Hardware,
-    LocalTarget,
     Maintenance,
     Model,
     Name,
@@ -24,16 +26,22 @@ from llmops.spec.models import (
     Wait,
 )
 from llmops.spec.nearest import nearest
+from llmops.spec.nodes import Trail
 from llmops.spec.recorded import recorded_target
 from llmops.spec.reference import page_of
 from llmops.spec.schema import schema_of
-from llmops.spec.starter import starter
-from llmops.spec.strict import Placed, read_document, read_text
+from llmops.spec.sources import find_in_revision, find_in_source
+from llmops.spec.starter import check as check_starter
+from llmops.spec.starter import options as starter_options
+from llmops.spec.starter import spelled, starter
+from llmops.spec.strict import STDIN, Placed, read_document, read_one_of, read_text
 
 __all__ = [
+    "Adapter",
     "AgentTarget",
     "AwsNetwork",
     "AwsTarget",
+    "BareMetalTarget",
     "Between",
     "CloudTarget",
     "DNS_LABEL",
@@ -48,25 +56,38 @@ __all__ = [
     "KubernetesTarget",
     "Loaded",
     "LocalTarget",
+    "MadeOn",
     "Maintenance",
     "Model",
     "Name",
     "Parallelism",
     "Placed",
+    "SPEC",
+    "STDIN",
+    "Trail",
     "Section",
     "Wait",
     "Written",
     "as_json",
+    "check_starter",
     "explain",
     "fields",
+    "find_in_revision",
+    "find_in_source",
     "load",
+    "loaded",
     "loads",
     "nearest",
     "page_of",
     "read",
     "read_document",
+    "read_one_of",
     "read_text",
     "recorded_target",
+    "run_of",
     "schema_of",
+    "spelled",
     "starter",
+    "starter_options",
+    "wrong_address",
 ]

@@ -41,7 +41,7 @@ _SPELLINGS = {
 def advise_unknown(document: Document[Any], key: str, spot: Spot) -> str:
     """For a key that a section does not have."""
     if has_it := [kind_of(one) for one in spot.instead if key in one.model_fields]:
-        return f"only kind: {' or '.join(has_it)} has it, and this is {kind_of(spot.section)}"
+        return f"only kind: {_either(has_it)} has it, and this is {kind_of(spot.section)}"
     if near := nearest(key, spot.section.model_fields):
         return f"did you mean '{near}'?"
     for one in spot.instead:
@@ -57,7 +57,12 @@ def advise_unknown(document: Document[Any], key: str, spot: Spot) -> str:
 
 def advise_missing(document: Document[Any], trail: Trail) -> str:
     """For a field that must be there and is not."""
-    return f"add '{document.examples.get(dotted(trail), f'{trail[-1]}: …')}'"
+    return f"add '{document.examples.get(_named(trail), f'{trail[-1]}: …')}'"
+
+
+def _named(trail: Trail) -> str:
+    """The dotted path of a field; of a list's element that of the list."""
+    return ".".join(step for step in trail if isinstance(step, str))
 
 
 def advise(
@@ -78,11 +83,16 @@ def advise(
     if section_of(annotation):
         return "write its keys on lines of their own below it, indented"
     if any(get_origin(kind) is tuple for kind in kinds):
-        return "write a list, such as [team-a, team-b]"
+        example = document.examples.get(_named(trail))
+        return f"write a list, such as {example or '[team-a, team-b]'}"
     if any(get_origin(kind) is dict for kind in kinds):
         return "write 'name: value' lines below it, indented"
-    path = ".".join(step for step in trail if isinstance(step, str))
-    return document.more.format(path=path)
+    return document.more.format(path=_named(trail))
+
+
+def _either(names: Sequence[str]) -> str:
+    """Names as a sentence gives a choice: `a, b or c`."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _for_scalar(

@@ -41,11 +41,12 @@ class AwsNetwork(Section):
         "auto"
     )
     """`auto` makes a VPC of the service's own. The id of one that is there uses that; then
-    `subnets` says where in it, and its owner sees to the ways out of it."""
+    `subnets` says where in it, and its owner sees to the ways out of it: a deploy looks whether
+    they are there, and makes none."""
 
     subnets: Annotated[tuple[Subnet, ...], Field(strict=False)] = ()
     """Private subnets of that VPC for the machines. Each must have a way to S3, and to the services
-    `ssm`, `ssmmessages` and `secretsmanager` of the region."""
+    `ssm`, `ssmmessages` and `secretsmanager` of the region; to `logs` with `logs.cloudwatch`."""
 
     public_subnets: Annotated[tuple[Subnet, ...], Field(strict=False)] = ()
     """Public subnets of that VPC, for a public endpoint."""
@@ -95,12 +96,34 @@ class AwsEndpoint(Section):
     """Networks that clients come from. None is the VPC itself, or everywhere where it is public."""
 
 
+class AwsLogs(Section):
+    """Logs of the machines in CloudWatch."""
+
+    cloudwatch: bool = False
+    """Whether the journal of each machine's start-up and agent is sent to a log group of the
+    service's own as well. It costs by the GB. The engine's log is what `llmops logs` shows."""
+
+    days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 30
+    """How long it is kept there."""
+
+    kms_key: (
+        Annotated[
+            str,
+            Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$"),
+            Form("the ARN of a key: arn:aws:kms:…:key/…"),
+        ]
+        | None
+    ) = None
+    """Key of AWS KMS that the log group is encrypted with; its policy must let CloudWatch use it.
+    Without one it is encrypted with a key of AWS's own."""
+
+
 class AwsTarget(CloudTarget):
     """Serve on machines of Amazon EC2 that are made for it."""
 
     kind: Literal["aws"]
     """The target: `local` is this machine, `agent` one that is reached through a store,
-    `kubernetes` a cluster, `aws` machines of Amazon EC2."""
+    `kubernetes` a cluster, `aws` machines of Amazon EC2, `bare_metal` hosts of one's own."""
 
     region: Annotated[str, Field(pattern=REGION), Form("a region such as us-east-1")]
     """Region of everything that is made."""
@@ -143,6 +166,9 @@ class AwsTarget(CloudTarget):
 
     endpoint: AwsEndpoint = AwsEndpoint()
     """How clients reach the service."""
+
+    logs: AwsLogs = AwsLogs()
+    """Logs of the machines in CloudWatch; none unless it is asked for."""
 
     store: Annotated[
         str,

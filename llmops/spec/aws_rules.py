@@ -38,6 +38,7 @@ def find_on_aws(deployment: Deployment, target: AwsTarget, written: Written) -> 
     yield from _ways(deployment, target)
     yield from _endpoint(deployment, target)
     yield from _clients(target)
+    yield from _logs(target, written)
 
 
 def _source(deployment: Deployment) -> Iterator[Finding]:
@@ -176,6 +177,20 @@ def _endpoint(deployment: Deployment, target: AwsTarget) -> Iterator[Finding]:
         message = f"expected public subnets of {target.network.vpc}, found none"
         hint = "add 'public_subnets: [subnet-…]', or make the endpoint internal"
         yield Finding((*NETWORK, "public_subnets"), message, hint, (public,), key=True)
+
+
+def _logs(target: AwsTarget, written: Written) -> Iterator[Finding]:
+    trail: Trail = (*TARGET, "logs")
+    for name in ("days", "kms_key") if not target.logs.cloudwatch else ():
+        if written((*trail, name)):
+            message = f"expected logs.cloudwatch: true beside {name}, found none"
+            yield Finding((*trail, name), message, "add it, or remove this", key=True)
+    key = target.logs.kms_key
+    if key is not None and (region := key.split(":")[3]) != target.region:
+        yield Finding(
+            (*trail, "kms_key"), f"expected a key in {target.region}, found one in {region}",
+            "a log group takes those of its own region", ((*TARGET, "region"),),
+        )  # fmt: skip
 
 
 def _clients(target: AwsTarget) -> Iterator[Finding]:

@@ -19,6 +19,8 @@ class Form:
     words: str
     hint: str = ""
     """What to do about a text that is none; empty where the field's type says it."""
+    secret: bool = False
+    """Whether somebody may write a secret here by mistake: what was found is never repeated."""
 
 
 class OutOfBounds(ValueError):

@@ -10,24 +10,29 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from llmops.spec import addresses, arguments
+from llmops.spec import arguments
+from llmops.spec.adapter_rules import find_in_adapter
 from llmops.spec.aws import AwsTarget
 from llmops.spec.aws_rules import find_on_aws
 from llmops.spec.cluster_rules import find_in_cluster
 from llmops.spec.document import Finding, Written
 from llmops.spec.kubernetes import KubernetesTarget
 from llmops.spec.limit_rules import RESERVED_KEY, find_in_limits
-from llmops.spec.models import AgentTarget, Deployment, Hardware, LocalTarget, Parallelism
+from llmops.spec.machines import AgentTarget, LocalTarget
+from llmops.spec.models import Deployment, Hardware, Parallelism
 from llmops.spec.nodes import Trail
 from llmops.spec.scaling_rules import find_in_scaling
+from llmops.spec.sources import find_in_source
 from llmops.spec.words import quoted
-
-_REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}", re.ASCII)
 
 
 def find_contradictions(deployment: Deployment, written: Written) -> Iterator[Finding]:
     """Everything that is wrong with a deployment of which each value has the right type."""
-    yield from _model(deployment)
+    model = deployment.model
+    yield from find_in_source(("model",), model.source, model.revision)
+    yield from find_in_adapter(
+        model.adapter, deployment.engine.adapter_rank, deployment.target.kind
+    )
     yield from _engine(deployment)
     yield from _devices(deployment)
     yield from _memory(deployment)
@@ -41,35 +46,6 @@ def find_contradictions(deployment: Deployment, written: Written) -> Iterator[Fi
     yield from _security(deployment, written)
     yield from _maintenance(deployment, written)
     yield from find_in_limits(deployment, written)
-
-
-def _model(deployment: Deployment) -> Iterator[Finding]:
-    model = deployment.model
-    if wrong := addresses.check(model.source):
-        yield Finding(("model", "source"), wrong.message, wrong.hint)
-        return
-    if model.revision is None:
-        return
-    trail: Trail = ("model", "revision")
-    scheme = model.source.partition("://")[0]
-    if scheme != "hf":
-        yield Finding(
-            trail, f"expected no revision for a {scheme}:// source, found {quoted(model.revision)}",
-            "remove it: the digests of its files pin it", (("model", "source"),), key=True,
-        )  # fmt: skip
-    elif not _is_revision(model.revision):
-        yield Finding(
-            trail, f"expected a commit hash, a branch or a tag, found {quoted(model.revision)}",
-            "a full commit hash has 40 hex digits; without a revision, the branch main is pinned",
-        )  # fmt: skip
-    elif re.fullmatch(r"[0-9a-fA-F]{40}", model.revision) and re.search("[A-F]", model.revision):
-        hint = f"write {model.revision.lower()}"
-        yield Finding(trail, "expected a commit hash in lower case, found upper case", hint)
-
-
-def _is_revision(text: str) -> bool:
-    bad = ".." in text or "//" in text or text.endswith(("/", ".", ".lock"))
-    return _REVISION.fullmatch(text) is not None and not bad
 
 
 def _engine(deployment: Deployment) -> Iterator[Finding]:

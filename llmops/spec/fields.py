@@ -130,7 +130,7 @@ def _told_once(path: str, sections: Sequence[type[Section]]) -> Iterator[FieldDo
     for section in sections:
         for doc in _walk(section, path, kind_of(section)):
             before = told.get((doc.path, doc.doc))
-            kinds = f"{before.only} or {doc.only}" if before else doc.only
+            kinds = f"{before.only.replace(' or ', ', ')} or {doc.only}" if before else doc.only
             told[doc.path, doc.doc] = replace(before or doc, only=kinds)
     yield from (doc for doc in told.values() if doc.path != f"{path}.kind")
 

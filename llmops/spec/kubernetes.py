@@ -142,7 +142,7 @@ class KubernetesTarget(Section):
 
     kind: Literal["kubernetes"]
     """The target: `local` is this machine, `agent` one that is reached through a store,
-    `kubernetes` a cluster, `aws` machines of Amazon EC2."""
+    `kubernetes` a cluster, `aws` machines of Amazon EC2, `bare_metal` hosts of one's own."""
 
     context: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     """Context of the kubeconfig; its current one without it. Name it in files that are shared:

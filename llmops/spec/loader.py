@@ -11,8 +11,9 @@ from pathlib import Path
 
 from llmops.spec.contradictions import find_contradictions
 from llmops.spec.document import Document
+from llmops.spec.machines import BareMetalTarget
 from llmops.spec.models import Deployment
-from llmops.spec.strict import Placed, read_document, read_text
+from llmops.spec.strict import STDIN, Placed, read_document, read_text
 
 SPEC = Document(
     model=Deployment,
@@ -31,12 +32,14 @@ SPEC = Document(
         "name": "name: support-chat",
         "model": "model: {source: hf://owner/name}",
         "model.source": "source: hf://owner/name",
+        "model.adapter.source": "source: run://support-style/3",
     },
     later={
         "target.kind": "local is this machine, agent one behind a store, kubernetes a cluster, aws"
-        " machines of Amazon EC2",
+        " machines of Amazon EC2, bare_metal hosts of your own",
         "engine.kind": "this version runs vllm only",
-        "kind": "this version serves models only: kind: Service; a policy is for llmops policy",
+        "kind": "this version serves models only: kind: Service; kind: FineTune is for llmops"
+        " finetune run, a policy for llmops policy",
     },
 )
 """`llmops.yaml`."""
@@ -75,5 +78,29 @@ def read(paths: Sequence[Path]) -> Loaded:
         InputError: When a file cannot be read.
         SpecError: With all problems of all files, in their order.
     """
-    placed = read_document(SPEC, paths)
-    return Loaded(placed.value, placed.root)
+    return loaded(read_document(SPEC, paths))
+
+
+def loaded(placed: Placed[Deployment]) -> Loaded:
+    """What was read as a spec, ready to be used."""
+    return Loaded(_anchored(placed), placed.root)
+
+
+def _anchored(placed: Placed[Deployment]) -> Deployment:
+    """The deployment with the other files that it names by absolute paths: a release outlives the
+    folder that a command ran in."""
+    deployment = placed.value
+    target = deployment.target
+    if not isinstance(target, BareMetalTarget):
+        return deployment
+    files = {name: getattr(target, name) for name in ("cluster", "health")}
+    whole = {
+        name: str(_folder(placed, f"target.{name}") / path) for name, path in files.items() if path
+    }
+    return deployment.model_copy(update={"target": target.model_copy(update=whole)})
+
+
+def _folder(placed: Placed[Deployment], path: str) -> Path:
+    """Where the file lies that a value was written in; the working directory for standard input."""
+    where = placed.where(path)
+    return Path(where[0]).absolute().parent if where and where[0] != STDIN else Path.cwd()

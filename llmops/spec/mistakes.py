@@ -18,7 +18,7 @@ from llmops.spec.bounds import OutOfBounds
 from llmops.spec.document import Document
 from llmops.spec.nodes import Mapping, Node, Scalar, Trail, broken_on, dotted, find
 from llmops.spec.spots import Spot, follow
-from llmops.spec.words import LONGEST, bounds_of, expected, found, quoted
+from llmops.spec.words import LONGEST, bounds_of, expected, form_of, found, quoted
 
 MOST_MISTAKES = 200
 """Mistakes that are worked out: finding the nearest key for thousands would take minutes."""
@@ -80,6 +80,9 @@ def _mistake(
         key = quoted(str(spot.trail[-1]))
         hint = document.more.format(path=dotted(spot.trail[:-1]))
         return Mistake(spot.trail, f"expected {wanted}, found {key}", hint, key=True)
+    form = form_of(spot.annotation, spot.metadata)
+    if form is not None and form.secret:
+        return Mistake(spot.trail, f"expected {wanted}, found something else", form.hint)
     hint = advise(document, spot.annotation, spot.metadata, spot.trail, node)
     if _tells_more(why, node, spot):
         return Mistake(spot.trail, str(why), hint)

@@ -11,11 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from llmops.spec.adapters import Adapter
 from llmops.spec.aws import AwsTarget
 from llmops.spec.bounds import Between, Form
 from llmops.spec.document import Section
 from llmops.spec.kubernetes import KubernetesTarget
 from llmops.spec.limits import Concurrent, KeyLimits, Prices, TokensPerDay, TokensPerMinute, Usd
+from llmops.spec.machines import AgentTarget, BareMetalTarget, LocalTarget
 from llmops.units import Bytes, Duration, Replicas
 from llmops.windows import Window
 
@@ -55,6 +57,10 @@ class Model(Section):
     """Longest request in tokens, prompt and answer together. `auto` takes what the model was
     trained for, or less when the KV cache does not hold one such request."""
 
+    adapter: Adapter | None = None
+    """A low-rank adapter over the weights: the service's model answers with it, in place of the
+    bare weights."""
+
 
 class Engine(Section):
     """What runs the model."""
@@ -68,6 +74,11 @@ class Engine(Section):
     kv_cache: Memory | Literal["auto"] = "auto"
     """Memory for the KV cache of one replica, such as `2GiB`. `auto` gives room for four requests
     of full context where the machine has it, and at most 4 GiB."""
+
+    adapter_rank: Annotated[int, Field(ge=0, le=512)] = 0
+    """Keep room for adapters of at most this rank. A release that differs from the live one in
+    nothing but its adapter is then loaded into the running engine, instead of a second one beside
+    it. With 0 there is room only where the release itself has an adapter, for its own rank."""
 
     args: Annotated[
         dict[str, Any],
@@ -120,69 +131,12 @@ class Hardware(Section):
     machine; on a cluster it is bounded by what a node has."""
 
 
-File = Annotated[str, Field(min_length=2, max_length=4096), Form("an absolute path")]
-
-
-class Tls(Section):
-    """A certificate of one's own for the endpoint. `llmops keys tls` makes one to develop with."""
-
-    cert: File
-    """File with the certificate and those that it was issued by, in PEM. It is looked at every two
-    seconds: one that was renewed is used from the next connection on, and none is dropped."""
-
-    key: File
-    """File with the certificate's private key, in PEM and without a password. It must be yours, and
-    nobody else may read it."""
-
-
-class LocalTarget(Section):
-    """Serve on this machine."""
-
-    kind: Literal["local"] = "local"
-    """The target: `local` is this machine, `agent` one that is reached through a store,
-    `kubernetes` a cluster, `aws` machines of Amazon EC2."""
-
-    host: Annotated[str, Form("an IP address, or 'localhost'")] = "127.0.0.1"
-    """Address the endpoint listens on: an IP address, or `localhost`. Loopback by default: without
-    `tls` the endpoint speaks plain HTTP, so set that before you open it to a network."""
-
-    tls: Tls | None = None
-    """Speak HTTPS, of version 1.2 or later. All services of one machine share one endpoint, and so
-    this too: to change it, destroy them and deploy again. Renewing the files needs none of that."""
-
-    allow_plaintext: bool = False
-    """Whether the endpoint may listen where others can reach it without TLS: keys and texts could
-    be read on the way. Set this only where a TLS proxy, or a network that you trust, is in between.
-    `host` outside of loopback is refused without it or `tls`."""
-
-    port: Annotated[int, Field(ge=1024, le=65535)] = 8000
-    """Port of the endpoint. All services of one machine share one endpoint, and so this port."""
-
-
-class AgentTarget(LocalTarget):
-    """Serve on a machine whose agent (`llmops agent`) does what a store says: it opens no port to
-    be managed by."""
-
-    kind: Literal["agent"]  # type: ignore[assignment]  # all else is as on this machine
-    """The target: `local` is this machine, `agent` one that is reached through a store,
-    `kubernetes` a cluster, `aws` machines of Amazon EC2."""
-
-    store: Annotated[
-        str,
-        Field(json_schema_extra={"pattern": "^(file:///.|s3://[^/@]+/.)"}),
-        Form("an address such as s3://bucket/prefix"),
-    ]
-    """Where the commands and the agent leave what they have to tell each other:
-    `s3://bucket/prefix`, or `file:///path` of a folder that both can write to. Whoever may write
-    there may deploy."""
-
-    reach: Literal["host", "machine", "network", "internet"] = "host"
-    """From how far away clients come: `host` is as `host` says. Say another one only where a
-    firewall lets nobody to the port but a load balancer that speaks TLS to clients: policies go by
-    it, and take the endpoint for one that speaks TLS."""
-
-
-_TARGETS = {"kubernetes": "KubernetesTarget", "aws": "AwsTarget", "agent": "AgentTarget"}
+_TARGETS = {
+    "kubernetes": "KubernetesTarget",
+    "aws": "AwsTarget",
+    "agent": "AgentTarget",
+    "bare_metal": "BareMetalTarget",
+}
 """By `kind`: which section a target is, where it is not this machine."""
 
 
@@ -196,7 +150,8 @@ Target = Annotated[
     Annotated[LocalTarget, Tag("LocalTarget")]
     | Annotated[KubernetesTarget, Tag("KubernetesTarget")]
     | Annotated[AwsTarget, Tag("AwsTarget")]
-    | Annotated[AgentTarget, Tag("AgentTarget")],
+    | Annotated[AgentTarget, Tag("AgentTarget")]
+    | Annotated[BareMetalTarget, Tag("BareMetalTarget")],
     Discriminator(_section_of_target),
 ]
 """Where a service runs: the section's `kind` says which of these it is."""

@@ -10,11 +10,12 @@ from typing import Any
 
 from llmops.spec.aws import AwsTarget
 from llmops.spec.kubernetes import KubernetesTarget
-from llmops.spec.models import LocalTarget
+from llmops.spec.machines import BareMetalTarget, LocalTarget
 
-_SECTIONS: Mapping[str, type[KubernetesTarget | AwsTarget]] = {
+_SECTIONS: Mapping[str, type[KubernetesTarget | AwsTarget | BareMetalTarget]] = {
     "kubernetes": KubernetesTarget,
     "aws": AwsTarget,
+    "bare_metal": BareMetalTarget,
 }
 _CHOSEN_BY = ("namespace", "region")
 """Fields that policies are chosen by."""

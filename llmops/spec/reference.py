@@ -76,7 +76,7 @@ def _lies_in(doc: FieldDoc, section: FieldDoc) -> bool:
     if doc.path.startswith(section.path + OF_LIST):
         return True
     above = doc.path.replace(f"{OF_LIST}.", OF_LIST).rpartition(".")[0]
-    return above == section.path and not doc.section
+    return above == section.path.replace(f"{OF_LIST}.", OF_LIST) and not doc.section
 
 
 def _wrapped(text: str) -> str:

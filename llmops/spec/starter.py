@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 
 from llmops.errors import InputError
 from llmops.spec import addresses, scalars
+from llmops.spec.document import Section
 from llmops.spec.fields import explain
-from llmops.spec.models import DNS_LABEL
+from llmops.spec.models import DNS_LABEL, Deployment
 
 _HEAD = """\
 # What to serve, and where. `llmops validate` checks this file, `llmops deploy` makes it so, and
@@ -43,24 +45,43 @@ def starter(name: str, source: str) -> str:
     Raises:
         InputError: When `name` is no name, or `source` no address.
     """
-    if not re.fullmatch(DNS_LABEL, name):
-        expected = explain("name")[0].type
-        raise InputError(f"name: expected {expected}", hint="such as support-chat")
-    if wrong := addresses.check(source):
-        raise InputError(f"source: {wrong.message}", hint=wrong.hint)
-    lines = [f"name: {_spelled(name)}", "model:", f"  source: {_spelled(source)}"]
-    section = "model"
-    for path, comment in _OPTIONS:
-        above, _, key = path.partition(".")
-        if above != section:
-            lines.append(f"#{above}:")
-            section = above
-        option = f"#  {key}: {explain(path)[0].default}"
-        lines.append(f"{option:<{_COMMENT_AT}}# {comment}")
+    check(name, source)
+    lines = [f"name: {spelled(name)}", "model:", f"  source: {spelled(source)}"]
+    lines += options(_OPTIONS, Deployment, "model")
     return _HEAD + "\n".join(lines) + "\n"
 
 
-def _spelled(text: str) -> str:
+def check(name: str, source: str, example: str = "support-chat") -> None:
+    """Refuse what a starter cannot be written with.
+
+    Raises:
+        InputError: When `name` is no name, or `source` no address.
+    """
+    if not re.fullmatch(DNS_LABEL, name):
+        expected = explain("name")[0].type
+        raise InputError(f"name: expected {expected}", hint=f"such as {example}")
+    if wrong := addresses.check(source):
+        raise InputError(f"source: {wrong.message}", hint=wrong.hint)
+
+
+def options(wanted: Sequence[tuple[str, str]], model: type[Section], section: str) -> Iterator[str]:
+    """Lines of options that are commented out and show their defaults.
+
+    Args:
+        wanted: Dotted paths, and what is said of each; those of one section together.
+        model: What the file describes.
+        section: The section that the line before them is in.
+    """
+    for path, comment in wanted:
+        above, _, key = path.partition(".")
+        if above != section:
+            yield f"#{above}:"
+            section = above
+        option = f"#  {key}: {explain(path, model)[0].default}"
+        yield f"{option:<{_COMMENT_AT}}# {comment}"
+
+
+def spelled(text: str) -> str:
     """A text as YAML: quoted where it would be read as something else."""
     simple = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_./:@+-]*", text) and not text.endswith(":")
     if simple and scalars.resolve(text, plain=True, tag=None) == text:

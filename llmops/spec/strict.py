@@ -7,6 +7,7 @@ given and nothing else; a later file overlays an earlier one, and every value re
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping as TypingMapping
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -23,6 +24,7 @@ from llmops.spec.nodes import (
     Broken,
     Mapping,
     Mark,
+    Scalar,
     Trail,
     broken_on,
     data,
@@ -83,6 +85,32 @@ def read_document(document: Document[S], paths: Sequence[Path]) -> Placed[S]:
     if not paths:
         raise InputError("expected a file, found none", hint=document.absent)
     return _settle(document, [_fetch(document, path) for path in paths])
+
+
+def read_one_of(
+    documents: TypingMapping[str, Document[Any]], usual: str, paths: Sequence[Path]
+) -> Placed[Any]:
+    """Read files of the kind that they say they are; later ones overlay earlier ones.
+
+    Args:
+        documents: By the word behind `kind`.
+        usual: The kind that they are of where they do not say, or say none of these.
+        paths: The files; `-` is standard input, which is read once.
+
+    Raises:
+        InputError: When a file cannot be read.
+        SpecError: With all problems of all files, in their order.
+    """
+    document = documents[usual]
+    if not paths:
+        raise InputError("expected a file, found none", hint=document.absent)
+    files = [_fetch(document, path) for path in paths]
+    for name, raw in files:
+        root = _parsed(document, name, raw, [])
+        said = find(root, ("kind",)) if root is not None else None
+        if isinstance(said, Scalar) and isinstance(said.value, str):
+            document = documents.get(said.value, document)
+    return _settle(document, files)
 
 
 def read_text(document: Document[S], source: str, name: str) -> Placed[S]:

@@ -31,6 +31,8 @@ class EngineRun:
     stats: bool = False
     """Whether the engine counts what it does: where replicas follow the load, its queue and its KV
     cache are looked at."""
+    adapter_rank: int = 0
+    """Rank of adapters that it keeps room for; 0 for none."""
 
     @classmethod
     def of(cls, release: Release) -> EngineRun:
@@ -50,11 +52,13 @@ class EngineRun:
             kv_cache_bytes=int(plan.memory.kv_cache.value),
             args=dict(plan.engine.args),
             stats=plan.layout.replicas_low != plan.layout.replicas_high,
+            adapter_rank=plan.engine.adapter_rank,
         )
 
     def document(self) -> dict[str, Any]:
         """As plain data; `EngineRun(**document)` is equal to this."""
         document = asdict(self)
-        if not self.stats:
-            del document["stats"]
+        for name in ("stats", "adapter_rank"):
+            if not document[name]:
+                del document[name]
         return document

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from llmops.errors import InputError
+from llmops.planning import ADAPTER_SLOTS as SLOTS
+from llmops.planning import ADAPTERS_KEPT as KEPT
 from serving.engines import warm
 from serving.engines.settings import EngineRun
 
@@ -95,6 +97,13 @@ def command(run: EngineRun, directory: Path) -> list[str]:
         "--disable-uvicorn-access-log",
         *([] if run.stats else ["--disable-log-stats"]),
     ]  # fmt: skip
+    if run.adapter_rank:
+        arguments += [
+            "--enable-lora",
+            "--max-lora-rank", str(run.adapter_rank),
+            "--max-loras", str(SLOTS),
+            "--max-cpu-loras", str(KEPT),
+        ]  # fmt: skip
     if run.device == "cpu":
         arguments += ["--enforce-eager"]
         if run.tensor > 1:
@@ -158,6 +167,13 @@ def _pairs(route: Any) -> list[list[str]]:
     if "GET" in methods:
         methods.discard("HEAD")  # they go together
     return [[method, route.path] for method in sorted(methods)]
+
+
+def adapter(name: str, number: int, folder: Path) -> Any:
+    """An adapter as the engine is told of it."""
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest(name, number, str(folder))
 
 
 @contextlib.asynccontextmanager

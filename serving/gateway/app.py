@@ -116,6 +116,13 @@ class App:
             for share in service.releases
         ]
 
+    def engine_of(self, release: ReleaseRef) -> ReleaseRef:
+        """The release whose engine answers for one: itself, unless another's is used."""
+        table = self._config.services.get(release.service)
+        shares = table.releases if table else []
+        engine = next((s.engine for s in shares if s.release == release.number), None)
+        return release if engine is None else ReleaseRef(release.service, engine)
+
     def state(self) -> dict[str, Any]:
         """Generation and keys in use; by service: releases, shares, in flight, health, rates."""
         now = self._clock()

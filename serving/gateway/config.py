@@ -87,6 +87,8 @@ class Share(_Table):
     share: int = Field(ge=0, le=100)
     begins: int = Field(default=0, ge=0)
     """Replicas that it begins with while it is on its way; 0 is its lowest number."""
+    engine: int | None = Field(default=None, ge=1)
+    """The release whose engine answers for it; None for its own."""
 
 
 class Hold(_Table):

@@ -6,6 +6,7 @@ until the runtime shows it. So a step that was cut off anywhere is completed by 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from serving.serve_config import (
     GATEWAY,
     RuntimeSettings,
     application_name,
+    release_of,
     render,
     routes,
 )
@@ -113,6 +115,15 @@ class Runtime:
         releases = [self._release(*key) for key in members.shares]
         control.apply(self._render(releases, members, endpoint))
 
+    def _hosts(self, releases: list[Release]) -> list[Release]:
+        """The releases whose engines answer for others."""
+        return [self._release(r.service, r.engine) for r in releases if r.hosted_by is not None]
+
+    def engine(self, service: str, number: int) -> str:
+        """Name of the application that answers for a release."""
+        release = self._store.read(service)[0].find(number)
+        return application_name(service, release.engine if release else number)
+
     def _render(
         self, releases: list[Release], members: Members, endpoint: Mapping[str, Any]
     ) -> dict[str, Any]:
@@ -125,7 +136,8 @@ class Runtime:
             tls=_files(endpoint.get("tls")),
             machines=bool(endpoint.get("ray")),
         )
-        return render(releases, table, settings, members.generation)
+        hosts = self._hosts(releases)
+        return render(releases, table, settings, members.generation, hosts)
 
     def wanted(self) -> dict[str, Any]:
         """What Serve should run, by the records: what it was told last, unless somebody else told
@@ -175,8 +187,8 @@ class Runtime:
         Raises:
             TargetError: With the engine's real cause when it cannot, or the phase it was stuck in.
         """
-        name = application_name(release.service, release.number)
-        log = self.paths.engine_log(release.service, release.number)
+        name = application_name(release.service, release.engine)
+        log = self.paths.engine_log(release.service, release.engine)
 
         def look() -> str | None:
             app = control.state()["applications"].get(name)
@@ -192,12 +204,17 @@ class Runtime:
 
         yield from wait("stage", look, deadline)
 
+    def failed(self, release: Release) -> TargetError | None:
+        """Why a release that is up cannot answer, where a replica has left word of it."""
+        there = self.paths.failure(release.service, release.number).exists()
+        return self._start_failure(release, "") if there else None
+
     def _start_failure(self, release: Release, message: str) -> TargetError:
-        try:
-            report = json.loads(self.paths.failure(release.service, release.number).read_text())
-        except (OSError, ValueError):
-            report = {"cause": _last_sentence(message), "hint": ""}
-        log = self.paths.engine_log(release.service, release.number)
+        report = {"cause": _last_sentence(message), "hint": ""}
+        for number in (release.engine, release.number):
+            with contextlib.suppress(OSError, ValueError):
+                report = json.loads(self.paths.failure(release.service, number).read_text())
+        log = self.paths.engine_log(release.service, release.engine)
         hint = report["hint"] or f"llmops logs {release.service} --release {release.number}"
         return TargetError(
             f"release {release.number} did not start: {report['cause']} (log: {log})", hint=hint
@@ -240,14 +257,35 @@ class Runtime:
         yield from self.await_gone(control, service, number)
 
     def await_gone(self, control: Control, service: str, number: int) -> Flow[None]:
-        """Wait until Serve has ended the release's replicas."""
-        name = application_name(service, number)
+        """Wait until Serve has ended the replicas that answered for the release; those that answer
+        for others stay."""
+        name = self.engine(service, number)
 
         def look() -> str | None:
-            gone = name not in control.state()["applications"]
+            gone = name not in control.state()["applications"] or self._needed(service, name)
             return None if gone else f"release {number} ends its replicas"
 
         yield from wait("remove", look, REMOVE_DEADLINE)
+
+    def _shown(self, service: str, state: dict[str, Any]) -> dict[int, str]:
+        """The service's releases that are there, by application: those of their own, whoever
+        started them, and those that another's engine answers for. An engine that is left for
+        others only is none."""
+        history, members = self._store.read(service)[0], self.members().of(service)
+        known = {number: history.find(number) for number in members}
+        hosted = {n: r.engine for n, r in known.items() if r and r.hosted_by is not None}
+        own = {
+            number: name
+            for name in state["applications"]
+            if (number := release_of(name, service)) is not None
+            and (number in members or number not in hosted.values())
+        }
+        apps = {number: application_name(service, host) for number, host in hosted.items()}
+        return own | {n: name for n, name in apps.items() if name in state["applications"]}
+
+    def _needed(self, service: str, name: str) -> bool:
+        """Whether the application of this name answers for any release that should run."""
+        return any(self.engine(service, number) == name for number in self.members().of(service))
 
     def forget_all(self) -> Flow[None]:
         """End the host when nothing is left to run."""
@@ -269,20 +307,18 @@ class Runtime:
         gateway = state["gateway"] or {"services": {}}
         table = gateway["services"].get(service, {"releases": {}})["releases"]
         flying = in_flight(state, service)
-        prefix = f"{service}-r"
         found = []
-        for name, app in state["applications"].items():
-            number = name.removeprefix(prefix)
-            if not name.startswith(prefix) or not number.isdigit():
-                continue
+        for number, name in self._shown(service, state).items():
+            app = state["applications"][name]
+            failed = self.paths.failure(service, number).exists()
             found.append(
                 Seen(
-                    number=int(number),
+                    number=number,
                     phase=phase_of(
-                        app["status"], self.paths.failure(service, int(number)).exists()
+                        app["status"], failed, hosted=release_of(name, service) != number
                     ),
-                    share=table.get(number, 0),
-                    in_flight=flying.get(int(number), 0),
+                    share=table.get(str(number), 0),
+                    in_flight=flying.get(number, 0),
                     reason=app["message"][:500],
                     replicas=running(app),
                 )
@@ -319,7 +355,7 @@ def missing(app: Mapping[str, Any], release: Release) -> str | None:
     return f"{have} of {wanted} replicas answer"
 
 
-def phase_of(status: str, failure: bool) -> Phase:
+def phase_of(status: str, failure: bool, *, hosted: bool = False) -> Phase:
     """What Serve's status of a release's application means here.
 
     One that is UNHEALTHY has lost a replica, and Serve starts another: it has failed only once that
@@ -328,7 +364,11 @@ def phase_of(status: str, failure: bool) -> Phase:
     Args:
         status: Serve's word.
         failure: Whether a replica has left word why it could not start.
+        hosted: Whether it answers by another's engine, which runs on when its adapter cannot be
+            loaded.
     """
+    if failure and hosted:
+        return Phase.FAILED
     if status == "RUNNING":
         return Phase.READY
     if status == "DEPLOY_FAILED" or (status == "UNHEALTHY" and failure):

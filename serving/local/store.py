@@ -6,14 +6,13 @@ beside it. A file that cannot be read is reported, with that copy as the way out
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from llmops.errors import InputError, LlmopsError
+from llmops.errors import LlmopsError
 from llmops.releases import History, dumps, loads
-from llmops.spec import DNS_LABEL
 from serving.local import swapping
 from serving.local.swapping import BACKUP
+from serving.locking import checked_name
 
 
 class FileReleaseStore:
@@ -61,17 +60,3 @@ class FileReleaseStore:
     def services(self) -> tuple[str, ...]:
         """Names of the services that have a history, sorted."""
         return tuple(sorted(path.stem for path in self._root.glob("*.json")))
-
-
-def checked_name(service: str) -> str:
-    """The name, when it can be a part of a file's name: it may come from a command line.
-
-    Raises:
-        InputError: When it cannot.
-    """
-    if not re.fullmatch(DNS_LABEL, service):
-        raise InputError(
-            f"{service!r} is no name of a service",
-            hint="lower-case letters, digits and hyphens, at most 40, a letter first",
-        )
-    return service

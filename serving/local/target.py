@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from llmops.errors import InputError
+from llmops.errors import InputError, TargetError
 from llmops.events import Flow, Previewed, Progress
 from llmops.planning import Facts, Layout, LiveRelease, Plan, TlsFiles
 from llmops.policies import PolicyStore
@@ -37,11 +37,10 @@ from serving.gateway import (
     rotate_key,
     verify_audit,
 )
-from serving.local import audit, logs
+from serving.local import adapters, audit, logs
 from serving.local.authority import DevelopmentAuthority, Issued
 from serving.local.certificates import check_certificate
 from serving.local.door import Door
-from serving.local.lock import ServiceLock
 from serving.local.machine import engine_version, machine_facts, package_versions
 from serving.local.members import Members
 from serving.local.policies import FilePolicyStore
@@ -49,10 +48,10 @@ from serving.local.runtime import Runtime
 from serving.local.store import FileReleaseStore
 from serving.local.upgrade import compared
 from serving.local.vault import FileVault
+from serving.locking import ServiceLock
 from serving.models import Models
 from serving.runtime.launcher import private_directory
 from serving.runtime.network import Network
-from serving.serve_config import application_name
 
 
 class LocalTarget:
@@ -97,6 +96,7 @@ class LocalTarget:
         if not isinstance(target, Local):
             raise InputError(f"the target is {target.kind}, not local", path="target.kind")
         endpoint = self._runtime.endpoint()
+        adapter = adapters.look_up(self._home, deployment, self._models, model, endpoint)
         machine = machine_facts(
             target.port,
             disk_at=self._home,
@@ -105,7 +105,7 @@ class LocalTarget:
             endpoint_tls=TlsFiles(*endpoint["tls"]) if endpoint and endpoint.get("tls") else None,
             notes=_checked_tls(target),
         )
-        return Facts(model, machine, self._live(), installed)
+        return Facts(model, machine, self._live(), installed, adapter=adapter)
 
     def versions(self) -> dict[str, str]:
         """Versions of what serves here beside the engine, by package."""
@@ -118,20 +118,26 @@ class LocalTarget:
     def _live(self) -> tuple[LiveRelease, ...]:
         if not self._runtime.up():
             return ()
-        found = []
+        found: list[LiveRelease] = []
+        counted: set[tuple[str, int]] = set()
         for (service, number), share in self._runtime.members().shares.items():
             release = self.store.read(service)[0].find(number)
             if release is not None and release.state is not State.FAILED:
                 plan = release.plan
+                engine = (service, release.engine)
+                first = engine not in counted
+                counted.add(engine)
                 found.append(
                     LiveRelease(
                         service=service,
                         number=number,
                         identity=plan.identity,
                         share=share,
-                        memory=int(plan.memory.total.value),
-                        cores=int(plan.layout.threads.value) * plan.layout.tensor,
-                        gpus=_gpus(plan.layout),
+                        # What several releases answer by is there once.
+                        memory=int(plan.memory.total.value) if first else 0,
+                        cores=int(plan.layout.threads.value) * plan.layout.tensor if first else 0,
+                        gpus=_gpus(plan.layout) if first else 0,
+                        plan=plan if plan.engine_identity else None,
                     )
                 )
         return tuple(found)
@@ -197,7 +203,13 @@ class LocalTarget:
             requests_per_minute=gateway.get("requests_per_minute", 0.0),
             tokens_per_second=gateway.get("tokens_per_second", 0.0),
             releases=tuple(
-                _release_status(release, seen.get(release.number), state) for release in shown
+                _release_status(
+                    release,
+                    seen.get(release.number),
+                    state,
+                    self._runtime.engine(service, release.number),
+                )
+                for release in shown
             ),
             notes=self._door(service).notes(state["gateway"] or {}),
         )
@@ -232,7 +244,8 @@ class LocalTarget:
         if all(release.number != wanted for release in releases):
             numbers = ", ".join(str(release.number) for release in releases)
             raise InputError(f"{service} has no release {wanted}", hint=f"there are: {numbers}")
-        return logs.lines(self._runtime.paths.engine_log(service, wanted), follow=follow)
+        engine = next(release.engine for release in releases if release.number == wanted)
+        return logs.lines(self._runtime.paths.engine_log(service, engine), follow=follow)
 
     def audit_lines(self, service: str, *, follow: bool) -> Iterator[str]:
         """The gateway's lines on known callers of the service, from the oldest that is kept.
@@ -282,6 +295,7 @@ class LocalTarget:
         plan = release.plan
         began = time.monotonic()
         yield from self._models.ensure(plan.model.source, plan.model.revision)
+        adapters.check(self._home, plan, self._models)
         self._ensure_operator_key(release.service)
         self._runtime.forget_failure(release)
         control, members = yield from self._runtime.change(
@@ -296,7 +310,7 @@ class LocalTarget:
         yield Progress("verify", "asking for a real generation through the endpoint", 0.0)
         directory = self._models.path(release.plan.model.source, release.plan.model.revision)
         url, line = self._door(release.service).reach(self._home)
-        Probe(
+        probe = Probe(
             url=url,
             line=line,
             key=self.operator_key(release.service),
@@ -304,7 +318,11 @@ class LocalTarget:
             release=release.number,
             model=directory,
             tokens=min(TOKENS, release.plan.limits.max_tokens),
-        ).ask()
+        )
+        try:
+            probe.ask()
+        except TargetError as error:
+            raise self._runtime.failed(release) or error from error
 
     def shift(
         self, release: Release, share: int = 100, beside: Release | None = None
@@ -444,8 +462,10 @@ def _info(key: Key) -> KeyInfo:
     )
 
 
-def _release_status(release: Release, seen: Seen | None, state: dict[str, Any]) -> ReleaseStatus:
-    name = application_name(release.service, release.number)
+def _release_status(
+    release: Release, seen: Seen | None, state: dict[str, Any], name: str
+) -> ReleaseStatus:
+    """The status of a release that the application of this name answers for."""
     application = state["applications"].get(name, {"replicas": []})
     replicas = application["replicas"]
     decision = application.get("scaling") or {}

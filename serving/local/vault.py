@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from llmops.errors import LlmopsError, RefusedError
 from llmops.saved import Access
 from serving.gateway import put_back_keys, save_keys
-from serving.local.store import checked_name
+from serving.locking import checked_name
 from serving.runtime.launcher import private_directory
 
 OPERATOR = "operator-key"

@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from llmops.errors import ModelError
@@ -143,3 +144,21 @@ def _end(file: str, tensors: Iterable[_Tensor]) -> int:
             raise ModelError(f"{file} has a gap or an overlap between tensors at byte {end}")
         end = tensor.end
     return end
+
+
+def tensors_of(file: Path) -> tuple[Tensor, ...]:
+    """The tensors of one safetensors file, by its header alone.
+
+    Raises:
+        ModelError: When it is not a whole safetensors file.
+    """
+
+    def read(offset: int, length: int) -> bytes:
+        with file.open("rb") as opened:
+            opened.seek(offset)
+            return opened.read(length)
+
+    try:
+        return parse(str(file), read, file.stat().st_size).tensors
+    except OSError as error:
+        raise ModelError(f"{file} cannot be read: {error.strerror}") from error

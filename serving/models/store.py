@@ -160,6 +160,18 @@ class Models:
         manifest.check(directory, expected, hint=hint)
         return directory
 
+    def digests(self, source: str, revision: str) -> dict[str, str]:
+        """SHA-256 by name of a model's config and weights; empty when it is not here yet."""
+        entry = Entry(self._root, parse(source), revision)
+        if entry.record() is None:
+            return {}
+        hint = f"{entry.removal}, and deploy again"
+        return {
+            name: found.sha256
+            for name, found in manifest.read(entry.manifest, hint=hint).items()
+            if name.endswith(contents.WEIGHTS) or name == contents.CONFIG
+        }
+
     def cached(self) -> Iterator[Cached]:
         """The models that are had."""
         for found in entries.records(self._root):

@@ -14,7 +14,7 @@ import json
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ from serving.runtime.limits import SharedLimiter
 from serving.runtime.paths import RuntimePaths
 from serving.runtime.versions import versions
 from serving.runtime.watching import Watch
-from serving.serve_config import GATEWAY, REPLICA, application_name
+from serving.serve_config import ANSWERED_BY, GATEWAY, REPLICA, application_name
 
 if loopback.wanted():
     loopback.keep_serve_on_loopback()
@@ -69,9 +69,12 @@ class ServeUpstream:
 
     def __init__(self) -> None:
         self._handles: dict[str, Any] = {}
+        self._engines: dict[ReleaseRef, int] = {}
+        """Whose engine answers for a release, where that is another's."""
 
     def _handle(self, release: ReleaseRef) -> Any:
-        name = application_name(release.service, release.number)
+        engine = self._engines.get(release, release.number)
+        name = application_name(release.service, engine)
         if name not in self._handles:
             handle = serve.get_deployment_handle(REPLICA, name)
             self._handles[name] = handle.options(stream=True, method_name="handle")
@@ -85,7 +88,7 @@ class ServeUpstream:
             UpstreamBusy: When every replica is full.
         """
         pieces = self._handle(release).remote(
-            request.method, request.path, request.headers, request.body
+            request.method, request.path, request.headers, request.body, release.number
         )
         try:
             with _translated():
@@ -93,12 +96,32 @@ class ServeUpstream:
         except asyncio.CancelledError:
             pieces.cancel()  # the client has gone: nobody waits for what the engine would generate
             raise
+        _check_answered(release, headers)
         return UpstreamResponse(status=status, headers=headers, body=_body(pieces))
 
-    def forget(self, known: set[str]) -> None:
-        """Drop the handles of releases that the routing table no longer names."""
+    def follow(self, services: Mapping[str, Any]) -> None:
+        """Go by a routing table: whose engine answers for which release. Handles of applications
+        that it no longer names are dropped."""
+        releases = [(name, entry) for name, t in services.items() for entry in t["releases"]]
+        self._engines = {
+            ReleaseRef(name, entry["release"]): entry["engine"]
+            for name, entry in releases
+            if "engine" in entry
+        }
+        known = {application_name(n, e.get("engine", e["release"])) for n, e in releases}
         for name in set(self._handles) - known:
             del self._handles[name]
+
+
+def _check_answered(release: ReleaseRef, headers: list[tuple[str, str]]) -> None:
+    """Pass on no answer of another release than was asked: an engine may answer for several.
+
+    Raises:
+        UpstreamGone: When it is another's.
+    """
+    told = dict(headers).get(ANSWERED_BY)
+    if told != str(release.number):
+        raise UpstreamGone(f"release {told} has answered for release {release.number}")
 
 
 @contextlib.contextmanager
@@ -188,14 +211,10 @@ class Gateway:
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Called by Serve with a new routing table; takes effect at once."""
-        self._app.reconfigure(GatewayConfig.parse(user_config))
-        self._upstream.forget(
-            {
-                application_name(service, entry["release"])
-                for service, table in user_config["services"].items()
-                for entry in table["releases"]
-            }
-        )
+        config = GatewayConfig.parse(user_config)
+        # First, so that no request of the new table goes the old way.
+        self._upstream.follow(user_config["services"])
+        self._app.reconfigure(config)
 
     async def state(self) -> dict[str, Any]:
         """Generation acknowledged, requests in flight, last generations and rates by service."""

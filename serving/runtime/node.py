@@ -45,6 +45,7 @@ def main() -> None:
     )
     parameters.dashboard_agent_listen_port = None  # any: the head's agent may be on this machine
     node = Node(parameters, head=False, shutdown_at_exit=True, spawn_reaper=True)
+    paths.node.write_text(node.node_id)
     paths.joined.write_text(head)
     log.info("joined %s", head)
     while not node.dead_processes():

@@ -49,6 +49,11 @@ class RuntimePaths:
         return self.sockets / "joined"
 
     @property
+    def node(self) -> Path:
+        """Ray's id of this machine's node, written by the node itself once it has joined."""
+        return self.sockets / "node-id"
+
+    @property
     def ray(self) -> Path:
         """Ray's temporary directory."""
         return self.sockets / "ray"

@@ -7,6 +7,7 @@ path in its processes' environment, as with a host.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -14,12 +15,18 @@ import sys
 
 import psutil
 
+from llmops.errors import TargetError
+from llmops.events import Flow
+from llmops.waiting import wait
 from serving.runtime import launcher
 from serving.runtime.network import Network
 from serving.runtime.paths import RuntimePaths
 
 STOP = 20.0
 """Seconds that a raylet may take to end."""
+
+REPLICA = "ray::ServeReplica:"
+"""What Ray calls the process of a replica."""
 
 
 class Raylet:
@@ -78,6 +85,43 @@ class Raylet:
         whole = self._record.with_suffix(".new")
         whole.write_text(json.dumps(record))
         whole.replace(self._record)
+
+    def drain(self, seconds: float) -> Flow[None]:
+        """Have the replicas here go elsewhere: others are started first, then these end once their
+        requests are answered. The raylet goes on; `leave` ends it.
+
+        Raises:
+            TargetError: When Ray does not do it, or replicas are still here after that time.
+        """
+        head = self.joined()
+        if not head or not self.replicas():
+            return
+        environment = launcher.environment(self._paths, dict(os.environ), self._network)
+        command = [sys.executable, "-m", "serving.runtime.draining", head,
+                   self._paths.node.read_text(), str(seconds)]  # fmt: skip
+        asked = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment,
+            cwd="/", check=False,
+        )  # fmt: skip
+        if asked.returncode != 0:
+            said = asked.stderr.strip().splitlines() or ["no reason was told"]
+            raise TargetError(f"Ray does not drain this machine: {said[-1]}")
+
+        def look() -> str | None:
+            left = len(self.replicas())
+            return f"{left} replica(s) here still serve" if left else None
+
+        yield from wait("drain", look, seconds, poll=0.5)
+
+    def replicas(self) -> tuple[str, ...]:
+        """Titles of the replicas that run here."""
+        found = []
+        for process in launcher.family(self._paths):
+            with contextlib.suppress(psutil.Error):
+                title = " ".join(process.cmdline()) or process.name()
+                if title.startswith(REPLICA):
+                    found.append(title)
+        return tuple(found)
 
     def leave(self) -> None:
         """End the raylet and everything that it started. Idempotent."""

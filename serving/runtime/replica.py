@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 from ray import serve
 
 from llmops.events import Progress
-from serving.engines import EngineRun, call
+from serving.engines import Adapters, EngineRun, UnknownReleaseError, call
 from serving.runtime import loopback
 from serving.runtime.paths import RuntimePaths
-from serving.serve_config import REPLICA
+from serving.serve_config import ANSWERED_BY, REPLICA
 
 if TYPE_CHECKING:
     from serving.models import Models
@@ -43,6 +43,7 @@ class Replica:
         self._paths = RuntimePaths(Path(home))
         self._fetch, self._pod = fetch, pod
         self._stack = contextlib.AsyncExitStack()
+        self._adapters: Adapters | None = None
         self._own_log()
         try:
             await self._start()
@@ -80,7 +81,25 @@ class Replica:
         self._client, self._app = await self._stack.enter_async_context(
             vllm.start(self._run, directory)
         )
+        if self._run.adapter_rank:
+            self._adapters = Adapters(
+                self._client, self._app, self._run.service,
+                self._adapter, self._adapter_tried, vllm.adapter,
+            )  # fmt: skip
         log.info("engine ready after %.1f s", time.monotonic() - began)
+
+    def _adapter(self, source: str, digest: str) -> Path:
+        """Folder of an adapter, checked against what was planned with."""
+        from serving.finetune.artefacts import locate
+
+        return locate(self._paths.home, source, expected=digest).directory
+
+    def _adapter_tried(self, release: int, cause: str) -> None:
+        """Leave word of an adapter that cannot be loaded, or take back what was left."""
+        if cause:
+            self._leave_word(release, f"its adapter cannot be loaded: {cause}", "")
+        else:
+            self._paths.failure(self._run.service, release).unlink(missing_ok=True)
 
     def _have(self, models: Models) -> None:
         """Fetch the weights into this pod's own cache, unless they are there. It tells of itself
@@ -98,18 +117,41 @@ class Replica:
 
         path = self._paths.engine_log(self._run.service, self._run.release)
         cause = find_cause(path.read_text(errors="replace")[-200_000:], error)
-        report = {"cause": cause.text, "hint": cause.hint, "log": str(path)}
-        file = self._paths.failure(self._run.service, self._run.release)
+        self._leave_word(self._run.release, cause.text, cause.hint)
+
+    def _leave_word(self, release: int, cause: str, hint: str) -> None:
+        """Say why a release that this engine answers for cannot serve."""
+        log_file = self._paths.engine_log(self._run.service, self._run.release)
+        report = {"cause": cause, "hint": hint, "log": str(log_file)}
+        file = self._paths.failure(self._run.service, release)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         whole = file.with_suffix(".new")  # who waits for the file must find all of it
         whole.write_text(json.dumps(report))
         whole.replace(file)
 
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Called by Serve with the adapters by release, before the replica is asked anything, and
+        whenever they change."""
+        if self._adapters is not None:
+            await self._adapters.follow(user_config["adapters"])
+
     async def handle(
-        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes
+        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes, release: int
     ) -> AsyncGenerator[Any, None]:
-        """Answer one request: yields `(status, headers)`, then the body in pieces."""
+        """Answer one request for a release: yields `(status, headers)`, then the body in pieces.
+
+        The headers name the release that has answered.
+        """
+        if self._adapters is not None:
+            body = await self._adapters.body(release, body)
+        elif release != self._run.release:
+            raise UnknownReleaseError(f"this is release {self._run.release}, not {release}")
         async for piece in call(self._app, method, path, headers, body):
-            yield piece
+            if isinstance(piece, tuple):
+                status, told = piece
+                yield status, [*told, (ANSWERED_BY, str(release))]
+            else:
+                yield piece
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Asked by Serve where the number of replicas follows the load."""

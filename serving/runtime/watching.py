@@ -74,7 +74,10 @@ class Watch:
     async def look(self) -> None:
         """Look once: tell the app, and post its figures."""
         found = await asyncio.to_thread(self._ask)
-        known = {release: replicas_of(found, release) for release in self._app.releases()}
+        known = {
+            release: replicas_of(found, self._app.engine_of(release))
+            for release in self._app.releases()
+        }
         self._app.know(known, max(1, _counts(found.get(GATEWAY, {}))["RUNNING"]))
         now = time.time()
         decided = {}

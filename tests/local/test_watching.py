@@ -45,6 +45,9 @@ class FakeApp:
     def releases(self) -> list[ReleaseRef]:
         return [CHAT, ReleaseRef("other", 1)]
 
+    def engine_of(self, release: ReleaseRef) -> ReleaseRef:
+        return release
+
     def know(self, replicas: Any, gateways: int) -> None:
         self.known = (replicas, gateways)
 

@@ -59,7 +59,7 @@ def test_no_beginning_of_a_refused_name_is_taken(name: str) -> None:
     [
         "max_num_seqs", "max_num_batched_tokens", "enable_prefix_caching", "seed", "kv_cache_dtype",
         "quantization", "tool_call_parser", "enable_auto_tool_choice", "reasoning_parser",
-        "enforce_eager", "scheduling_policy", "enable_chunked_prefill", "enable_lora",
+        "enforce_eager", "scheduling_policy", "enable_chunked_prefill", "fully_sharded_loras",
     ],
 )  # fmt: skip
 def test_what_tunes_the_engine_may_be_set(name: str) -> None:

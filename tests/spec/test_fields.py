@@ -66,7 +66,7 @@ def test_a_field_of_one_kind_of_target_says_which() -> None:
     told = {doc.path: doc for doc in explain("target")}
     once = {(doc.path, doc.doc) for doc in explain("target")}
     assert len(once) == len(explain("target")), "a field is told once for all kinds that share it"
-    assert told["target.port"].only == told["target.host"].only == "local or agent"
+    assert told["target.port"].only == told["target.host"].only == "local, agent or bare_metal"
     assert told["target.weights.kind"].only == told["target.namespace"].only == "kubernetes"
     kind = told["target.kind"]
     assert (kind.only, kind.default, kind.allowed[:2]) == ("", "local", ("local", "kubernetes"))
@@ -78,7 +78,7 @@ def test_the_reference_page_tells_every_field_once_and_for_which_kind_it_is() ->
     for doc in fields():
         meanings = sum(other.path == doc.path for other in fields())
         assert page.count(f"# `{doc.path}`\n") == meanings, doc.path
-    assert "Default: `8000`. For `kind: local or agent`." in page
+    assert "Default: `8000`. For `kind: local, agent or bare_metal`." in page
     assert "Default: `default`. For `kind: kubernetes`." in page
 
 

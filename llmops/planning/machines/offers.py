@@ -66,13 +66,16 @@ def _needs(deployment: Deployment, target: CloudTarget, catalogue: Catalogue) ->
 
 def _only(catalogue: Catalogue, target: CloudTarget) -> Catalogue:
     """The catalogue with the machine that is asked for, where one is."""
-    asked = target.machine
-    offers = tuple(
+    return Catalogue(catalogue.accelerators, of_target(catalogue, target))
+
+
+def of_target(catalogue: Catalogue, target: CloudTarget) -> tuple[Offer, ...]:
+    """Machines of the catalogue that the target may take."""
+    return tuple(
         offer
         for offer in catalogue.offers
-        if offer.provider == target.kind and asked in ("auto", offer.instance)
+        if offer.provider == target.kind and target.machine in ("auto", offer.instance)
     )
-    return Catalogue(catalogue.accelerators, offers)
 
 
 def _confirmed(
@@ -136,10 +139,13 @@ def _offer(
 
 
 def _zones(target: CloudTarget, cloud: CloudFacts, machine: str) -> tuple[str, ...]:
-    """The zone that is asked for, else all that offer the machine."""
+    """The zone that is asked for, else all that offer the machine and the head beside it; of a head
+    that nobody could look up, or that is nowhere beside it, the deploy's own checks tell."""
     if target.zone is not None:
         return (target.zone,)
-    return tuple(sorted(cloud.zones.get(machine, ())))
+    zones = sorted(cloud.zones.get(machine, ()))
+    beside = [zone for zone in zones if zone in cloud.zones.get(target.head_machine, ())]
+    return tuple(beside or zones)
 
 
 def machines_for(replicas: int, per_machine: int) -> int:

@@ -11,10 +11,16 @@ from itertools import islice
 from llmops.planning.cloud import UNKNOWN, CloudFacts, MachineOffer, MachinePlan
 from llmops.planning.cluster import Placed
 from llmops.planning.figure import Figure
+from llmops.planning.layout import parallelism
 from llmops.planning.machines.image import image_of
-from llmops.planning.machines.offers import Had, next_offers, offers_for
+from llmops.planning.machines.offers import Had, next_offers, of_target, offers_for
 from llmops.planning.machines.prices import HOURS_OF_A_MONTH
-from llmops.planning.machines.refused import nothing_holds_it, too_dear, unpriced
+from llmops.planning.machines.refused import (
+    nothing_holds_it,
+    too_dear,
+    unpriced,
+    wider_than_a_machine,
+)
 from llmops.planning.model import Facts
 from llmops.planning.subject import Subject
 from llmops.spec import CloudTarget, Deployment
@@ -42,6 +48,7 @@ def place_on_machines(
     cloud = facts.cloud
     if cloud is None:
         raise ValueError(f"facts of {target.kind} without what can be had there")
+    _check_width(deployment, target, cloud)
     had, found = offers_for(deployment, target, facts, cloud, subject)
     if not had:
         raise nothing_holds_it(deployment, target, cloud, facts.model, subject, found)
@@ -55,6 +62,16 @@ def place_on_machines(
         notes=_notes(deployment, target, first),
         machines=_plan(target, cloud, first.offer, following, subject, len(had)),
     )
+
+
+def _check_width(deployment: Deployment, target: CloudTarget, cloud: CloudFacts) -> None:
+    """A replica stands on one machine: what is asked to be cut over more GPUs does not."""
+    asked, offers = parallelism(deployment), of_target(cloud.catalogue, target)
+    if asked is None or not offers:
+        return
+    widest = max(offers, key=lambda offer: offer.count)
+    if asked.tensor > widest.count:
+        raise wider_than_a_machine(asked.tensor, widest, target)
 
 
 def _check_budget(target: CloudTarget, offer: MachineOffer) -> None:

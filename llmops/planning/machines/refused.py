@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llmops.catalog import Offer
 from llmops.planning.cloud import CloudFacts, MachineOffer
 from llmops.planning.model import ModelFacts
 from llmops.planning.refusal import Refusal
@@ -40,6 +41,18 @@ def nothing_holds_it(
         f"{words}: {near}", path=path, fixes=fixes,
         hint=_changes(deployment, target, cloud, model, subject),
     )  # fmt: skip
+
+
+def wider_than_a_machine(tensor: int, widest: Offer, target: CloudTarget) -> Refusal:
+    """A replica is to be cut over more GPUs than a machine has."""
+    largest = f"the largest of {target.kind} in the catalogue, {widest.instance}, has"
+    has = f"{widest.instance} has" if target.machine != "auto" else largest
+    return Refusal(
+        f"parallelism.tensor is {tensor}, a replica stands on one machine, and {has}"
+        f" {widest.count}: the target {target.kind} cuts none over several machines",
+        path="parallelism.tensor",
+        hint=f"lower it to at most {widest.count}, or leave it out: the plan cuts as it must",
+    )
 
 
 def too_dear(target: CloudTarget, offer: MachineOffer, budget: float) -> Refusal:

@@ -31,6 +31,13 @@ def _source(bound: Decided, subject: Subject) -> Iterator[Finding]:
             bound, source, "model.source", f"models may not come from {source}",
             fix=f"use a model from {_lists(bound)}",
         )  # fmt: skip
+    adapter = subject.deployment.model.adapter
+    if adapter is not None and not bound.admits(adapter.source):
+        yield against(
+            bound, adapter.source, "model.adapter.source",
+            f"adapters may not come from {adapter.source}",
+            fix=f"use an adapter from {_lists(bound)}",
+        )  # fmt: skip
 
 
 def _licence(bound: Decided, subject: Subject) -> Iterator[Finding]:

@@ -1,0 +1,136 @@
+"""What it means to serve a run: the live deployment with its adapter, and nothing else changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmops.errors import InputError, RefusedError
+from llmops.planning import make_plan
+from llmops.releases import Release, State, dumps, records
+from llmops.releases.model import History
+from llmops.spec.models import Deployment
+from serving.finetune.artefacts import Base, Gated, base_of, promotion, served_runs
+from tests.finetuning.serving.test_adapter_plans import facts
+from tests.planning.worlds import deployment
+from tests.support.adapters import lineage, make_adapter, make_run
+from tests.support.tiny_model import make_tiny_model
+
+MODEL = {"source": "hf://published/model", "revision": "0" * 40, "context": 512}
+REFUSED = Gated("refused", ("exact_match 0.2, 0.5 at least",))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs 1 (passed), 2 (refused) and 12 (passed) of `style`, and run 1 of `whole`: weights."""
+    home = tmp_path_factory.mktemp("home")
+    model = make_tiny_model(home / "tiny")
+    base = base_of(model, "hf://published/model", "0" * 40)
+    made = make_adapter(home / "made", model, seed=1)
+    for number, gate in ((1, None), (2, REFUSED), (12, None)):
+        make_run(home, lineage("style", number, base, gate), made)
+    make_run(home, lineage("whole", 1, base, None), model)
+    make_run(home, lineage("whole", 2, Base("x", "y", {}), REFUSED), model)
+    return home
+
+
+def live(**sections: Any) -> tuple[Release, ...]:
+    spec = deployment(**({"model": MODEL} | sections))
+    return (Release("chat", 3, make_plan(spec, facts(None)), State.LIVE, 0.0),)
+
+
+def test_only_the_adapter_is_changed(home: Path) -> None:
+    releases = live(security={"max_tokens": 99, "keys": ["a"]}, engine={"adapter_rank": 8})
+    made = promotion(home, "style/1", releases)
+    before = Deployment.model_validate(releases[0].plan.asked).model_dump()
+    after = made.deployment.model_dump()
+    assert after["model"].pop("adapter") == {"source": "run://style/1", "despite_gate": None}
+    assert before["model"].pop("adapter") is None
+    assert after == before
+    assert (made.source, made.before, made.run) == ("run://style/1", "", "style/1")
+    assert (made.gate, made.metrics, made.data) == ("passed", {"loss": 1.5}, "d" * 64)
+
+
+def test_the_newest_run_is_meant_where_none_is_said(home: Path) -> None:
+    assert promotion(home, "style", live()).source == "run://style/12"
+    assert promotion(home, "run://style/1", live()).source == "run://style/1"
+
+
+def test_the_adapter_before_is_named(home: Path) -> None:
+    spec = deployment(model=MODEL | {"adapter": {"source": "run://style/3"}})
+    releases = (Release("chat", 3, make_plan(spec, facts()), State.LIVE, 0.0),)
+    assert promotion(home, "style/1", releases).before == "run://style/3"
+
+
+def test_a_canary_is_asked_for_by_its_share(home: Path) -> None:
+    upkeep = promotion(home, "style/1", live(), canary=25).deployment.maintenance
+    assert (upkeep.strategy, upkeep.canary.share) == ("canary", 25)
+
+
+def test_weights_are_a_model_of_their_own(home: Path) -> None:
+    model = promotion(home, "whole/1", live()).deployment.model
+    folder = home / "finetune" / "whole" / "runs" / "1" / "artefact"
+    assert (model.source, model.revision, model.adapter) == (f"file://{folder}", None, None)
+    assert model.context == 512
+
+
+def test_what_the_gate_refused_needs_a_reason_that_stays(home: Path) -> None:
+    with pytest.raises(RefusedError) as caught:
+        promotion(home, "style/2", live())
+    assert "exact_match 0.2, 0.5 at least" in caught.value.message
+    assert "--despite-gate" in caught.value.hint
+    made = promotion(home, "style/2", live(), despite_gate="a demonstration")
+    assert made.deployment.model.adapter is not None
+    assert made.deployment.model.adapter.despite_gate == "a demonstration"
+    assert made.despite_gate == "a demonstration"
+
+
+def test_a_reason_that_is_not_needed_is_not_recorded(home: Path) -> None:
+    made = promotion(home, "style/1", live(), despite_gate="just in case")
+    assert made.deployment.model.adapter is not None
+    assert made.deployment.model.adapter.despite_gate is None
+
+
+def test_refused_weights_are_not_promoted_for_any_reason(home: Path) -> None:
+    for run, merge in (("whole/2", False), ("style/2", True)):
+        with pytest.raises(RefusedError, match="its evaluation refused it"):
+            promotion(home, run, live(), merge=merge, despite_gate="please")
+
+
+def test_an_adapter_is_not_merged_into_other_weights(home: Path) -> None:
+    releases = live(model={"source": "hf://published/model"})  # of another revision, in the plan
+    plan = releases[0].plan
+    assert plan.model.source == "hf://published/smollm2-135m"
+    with pytest.raises(InputError, match="was trained on hf://published/model at 000000000000"):
+        promotion(home, "style/1", releases, merge=True)
+
+
+@pytest.mark.parametrize(
+    ("run", "says", "hint"),
+    [
+        ("style/4", "run 4 of style has no artefact here", "1, 2, 12"),
+        ("other", "other has no artefact here", "none"),
+        ("Style/1", "'Style/1' names no run", "NAME/N"),
+        ("style/../x", "names no run", "NAME/N"),
+    ],
+)
+def test_a_run_that_is_not_there_is_named(home: Path, run: str, says: str, hint: str) -> None:
+    with pytest.raises(InputError) as caught:
+        promotion(home, run, live())
+    assert says in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_nothing_is_promoted_to_a_service_that_does_not_serve(home: Path) -> None:
+    with pytest.raises(InputError, match="no live release"):
+        promotion(home, "style/1", ())
+
+
+def test_the_runs_that_releases_answer_with_are_known(tmp_path: Path) -> None:
+    assert served_runs(tmp_path) == frozenset()
+    spec = deployment(model=MODEL | {"adapter": {"source": "run://style/3"}})
+    history, _ = records.begin(History("chat"), make_plan(spec, facts()), 1.0)
+    (tmp_path / "releases" / "chat.json").write_text(dumps(history))
+    assert served_runs(tmp_path) == {("style", 3)}
