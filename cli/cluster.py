@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import clouds, fabric
+from cli import clouds, cluster_check, cluster_hosts, cluster_maintain, fabric
 from cli.options import Context, Format, Output, Yes
 
 if TYPE_CHECKING:
@@ -21,9 +21,12 @@ group = typer.Typer(
     no_args_is_help=True,
 )
 group.add_typer(fabric.group, name="fabric")
+group.add_typer(cluster_hosts.group, name="hosts")
 
 group.command("sweep")(clouds.sweep)
 group.command("cost")(clouds.cost)
+group.command(cluster_check.NAME)(cluster_check.command)
+group.command(cluster_maintain.NAME)(cluster_maintain.command)
 
 Node = Annotated[str, typer.Argument(help="Name of the node.", metavar="NODE")]
 

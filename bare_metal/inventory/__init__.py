@@ -2,27 +2,39 @@
 
 from bare_metal.inventory.document import CLUSTER, parse_cluster, read_cluster
 from bare_metal.inventory.expansion import Placed, hosts_of, rails_of, units_of
-from bare_metal.inventory.model import Cluster, Fabric, Hca, Host, Switch, Unit
+from bare_metal.inventory.model import Access, Cluster, Fabric, Gpus, Hca, Host, Nic, Switch, Unit
 from bare_metal.inventory.naming import core_name, leaf_name, spine_name
+from bare_metal.inventory.references import resolved
 from bare_metal.inventory.shape import Shape, UnwirableError, shape_of
+from bare_metal.inventory.system import Cache, Firewall, Module, Program, System, User
 
 __all__ = [
+    "Access",
     "CLUSTER",
+    "Cache",
     "Cluster",
     "Fabric",
+    "Firewall",
+    "Gpus",
     "Hca",
     "Host",
+    "Module",
+    "Nic",
     "Placed",
+    "Program",
     "Shape",
     "Switch",
+    "System",
     "Unit",
     "UnwirableError",
+    "User",
     "core_name",
     "hosts_of",
     "leaf_name",
     "parse_cluster",
     "rails_of",
     "read_cluster",
+    "resolved",
     "shape_of",
     "spine_name",
     "units_of",

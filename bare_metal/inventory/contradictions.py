@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
+from bare_metal.inventory.addresses import find_addresses, no_addresses
+from bare_metal.inventory.equipment import find_equipment, find_system
 from bare_metal.inventory.expansion import hosts_of, unit_names, units_of
 from bare_metal.inventory.model import Cluster
 from bare_metal.inventory.naming import switch_names
@@ -21,9 +23,11 @@ Trail = tuple[str | int, ...]
 
 def find_contradictions(cluster: Cluster, _written: Written) -> Iterable[Finding]:
     """Everything that contradicts itself. What only follows from another mistake is not told."""
-    found = list(chain(_empty(cluster), _adapters(cluster), _units(cluster)))
-    found += _hosts(cluster)
-    return found or [*_names(cluster), *_wiring(cluster)]
+    found = list(chain(_empty(cluster), _adapters(cluster), _cards(cluster), _units(cluster)))
+    found += [*_hosts(cluster), *no_addresses(cluster), *find_equipment(cluster)]
+    return found or [
+        *_names(cluster), *_wiring(cluster), *find_addresses(cluster), *find_system(cluster)
+    ]  # fmt: skip
 
 
 def _empty(cluster: Cluster) -> Iterator[Finding]:
@@ -37,8 +41,6 @@ def _empty(cluster: Cluster) -> Iterator[Finding]:
 
 def _adapters(cluster: Cluster) -> Iterator[Finding]:
     yield from _twice([(("hcas", at, "device"), hca.device) for at, hca in enumerate(cluster.hcas)])
-    addresses = [(("hcas", at, "pci"), hca.pci) for at, hca in enumerate(cluster.hcas) if hca.pci]
-    yield from _twice(addresses)
     railed: list[tuple[Trail, str]] = []
     for at, hca in enumerate(cluster.hcas):
         if hca.use == "storage":
@@ -59,6 +61,20 @@ def _adapters(cluster: Cluster) -> Iterator[Finding]:
         yield Finding(
             ("hcas",), "expected a compute adapter, found storage adapters only",
             "this fabric would have no cable",
+        )  # fmt: skip
+
+
+def _cards(cluster: Cluster) -> Iterator[Finding]:
+    """Adapters and cards of a host: no two at one place, and one card for management."""
+    yield from _twice([(("nics", at, "device"), nic.device) for at, nic in enumerate(cluster.nics)])
+    places = [(("hcas", at, "pci"), hca.pci) for at, hca in enumerate(cluster.hcas) if hca.pci]
+    nics = [(("nics", at, "pci"), nic.pci) for at, nic in enumerate(cluster.nics) if nic.pci]
+    yield from _twice([*places, *nics], "two cards cannot be in one slot")
+    managing = [at for at, nic in enumerate(cluster.nics) if nic.use == "management"]
+    if cluster.nics and len(managing) != 1:
+        yield Finding(
+            ("nics",), f"expected one card with use: management, found {len(managing) or 'none'}",
+            "it is the one that hosts are reached by, and that nothing may restart",
         )  # fmt: skip
 
 

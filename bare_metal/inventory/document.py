@@ -30,8 +30,20 @@ CLUSTER = Document(
         "hcas.device": "device: mlx5_0",
         "hosts.unit": "unit: su1",
         "hosts.slot": "slot: 1",
+        "nics.device": "device: eno1",
+        "gpus.kind": "kind: H100-SXM",
+        "system.users.name": "name: llmops",
+        "system.modules.name": "name: ib_umad",
+        "system.cache.source": "source: LABEL=weights",
+        "system.firewall.allow": "allow: [10.0.0.0/16]",
+        "system.program.wheel": "wheel: dist/llmops-0.1.0-py3-none-any.whl",
+        "system.program.lock": "lock: requirements/local.txt",
     },
-    later={"kind": "a cluster file says kind: Cluster; llmops validate reads a spec"},
+    later={
+        "kind": "a cluster file says kind: Cluster; llmops validate reads a spec",
+        "fabric.kind": "RoCE is not read: its switches answer no ibnetdiscover, so that nothing"
+        " could be verified",
+    },
 )
 """A cluster file."""
 

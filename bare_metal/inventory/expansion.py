@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from bare_metal.inventory.model import Cluster, Host, Unit
 
@@ -20,6 +21,12 @@ class Placed:
     slot: int
     """Place in the unit, from 1."""
     rack: str
+    address: str = ""
+    """Management address, as an IP address is written; empty where none was declared."""
+    bmc: str = ""
+    """Address of its management controller; empty where none was declared."""
+    hourly: float = 0.0
+    """US dollars an hour."""
 
 
 def unit_names(unit: Unit) -> tuple[str, ...]:
@@ -36,18 +43,35 @@ def units_of(cluster: Cluster) -> tuple[tuple[str, Unit], ...]:
 
 def hosts_of(cluster: Cluster) -> tuple[Placed, ...]:
     """All hosts, unit by unit and slot by slot."""
+    return tuple(_hosts(cluster))
+
+
+def _hosts(cluster: Cluster) -> Iterator[Placed]:
     written = {(host.unit, host.slot): host for host in cluster.hosts}
-    return tuple(
-        _placed(name, unit, slot, written.get((name, slot)))
-        for name, unit in units_of(cluster)
-        for slot in range(1, unit.hosts + 1)
-    )
+    for unit in cluster.units:
+        for number, name in enumerate(unit_names(unit)):
+            for slot in range(1, unit.hosts + 1):
+                at = number * unit.hosts + slot - 1
+                yield _placed(name, unit, slot, at, written.get((name, slot)))
 
 
-def _placed(name: str, unit: Unit, slot: int, host: Host | None) -> Placed:
+def _placed(name: str, unit: Unit, slot: int, at: int, host: Host | None) -> Placed:
     own = (host.name if host else None) or f"{name}-{slot:03}"
     rack = (host.rack if host else None) or f"{name}-r{(slot - 1) // unit.per_rack + 1}"
-    return Placed(own, name, slot, rack)
+    return Placed(
+        own, name, slot, rack,
+        address=(host.address if host else None) or following(unit.addresses, at),
+        bmc=(host.bmc_address if host else None) or following(unit.bmc_addresses, at),
+        hourly=unit.hourly if host is None or host.hourly is None else host.hourly,
+    )  # fmt: skip
+
+
+def following(first: str | None, count: int) -> str:
+    """The address that comes so many after `first`; empty where there is none."""
+    try:
+        return str(ip_address(first) + count) if first else ""
+    except ValueError:
+        return ""
 
 
 def rails_of(cluster: Cluster) -> tuple[tuple[int, str], ...]:

@@ -12,30 +12,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from bare_metal.inventory.system import System
+from bare_metal.inventory.words import (
+    Account,
+    Address,
+    Device,
+    HostName,
+    Interface,
+    Pci,
+    RackName,
+    Secret,
+)
 from llmops.spec import Form, Name, Section
 
 Tuple = Field(strict=False)
 
-HostName = Annotated[
-    str,
-    Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"),
-    Form("a host's name: at most 63 lower-case letters, digits and hyphens"),
-]
-RackName = Annotated[
-    str,
-    Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9._]{0,61}[A-Za-z0-9])?$"),
-    Form("a rack's name: letters, digits, dots and hyphens"),
-]
-Device = Annotated[
-    str,
-    Field(pattern=r"^[a-z][a-z0-9_]{0,30}$"),
-    Form("the name of an RDMA device, such as mlx5_0"),
-]
-Pci = Annotated[
-    str,
-    Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$"),
-    Form("a PCI address such as 0000:18:00.0, in lower case"),
-]
+Hourly = Annotated[float, Field(ge=0, le=10_000)]
 Link = Literal["4xEDR", "4xHDR", "4xNDR", "4xXDR"]
 
 
@@ -58,6 +50,61 @@ class Hca(Section):
     """PCI address, the same in every host."""
 
 
+class Nic(Section):
+    """A network card that every host has."""
+
+    device: Interface
+    """Its name on the host, such as `eno1`."""
+
+    use: Literal["management", "data"] = "data"
+    """`management` is the one that hosts are reached by: nothing that llmops does restarts it or
+    its driver. One is named so where any is written."""
+
+    pci: Pci | None = None
+    """PCI address, the same in every host."""
+
+
+class Gpus(Section):
+    """The GPUs that every host has."""
+
+    kind: Annotated[str, Form("the name of an accelerator, such as H100-SXM")]
+    """Which they are, as `llmops catalog list --kind accelerators` names them."""
+
+    count: Annotated[int, Field(ge=1, le=16)] = 8
+    """How many of them a host has."""
+
+
+class Access(Section):
+    """How hosts are reached: by SSH, with keys only."""
+
+    user: Account = "root"
+    """Account to log in as."""
+
+    sudo: bool = False
+    """Whether commands are run by `sudo -n`, for a `user` that is not root."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 22
+    """Port of the hosts' SSH."""
+
+    key: Secret | None = None
+    """Private key, by reference: `file:PATH`, or `env:NAME` for a variable that holds the key
+    itself. Left out, those of your SSH agent and of `~/.ssh` are offered."""
+
+    known_hosts: Annotated[str, Field(min_length=1, max_length=200)] = "known_hosts"
+    """File with the hosts' own keys, as `llmops cluster hosts pin` writes it; a relative path
+    begins at the cluster file. A host that is not in it, or shows another key, is not talked to."""
+
+
+class Bmc(Section):
+    """How the hosts' management controllers (BMC) are reached."""
+
+    user: Annotated[str, Field(min_length=1, max_length=64)] = "admin"
+    """Account to log in as."""
+
+    password: Secret | None = None
+    """Its password, by reference: `env:NAME` or `file:PATH`. A password itself is refused."""
+
+
 def _eight() -> tuple[Hca, ...]:
     return tuple(Hca(device=f"mlx5_{at}", rail=at + 1) for at in range(8))
 
@@ -66,7 +113,8 @@ class Fabric(Section):
     """The switches between the hosts, and how they are wired."""
 
     kind: Literal["infiniband"] = "infiniband"
-    """What it is: a rail-optimised fat tree of InfiniBand switches."""
+    """What it is: a rail-optimised fat tree of InfiniBand switches. RoCE is refused: its switches
+    answer none of the programs that a fabric is verified with."""
 
     link: Link = "4xNDR"
     """Width and speed that every cable must have once it is up: EDR, HDR, NDR and XDR are 25, 50,
@@ -97,6 +145,16 @@ class Unit(Section):
     per_rack: Annotated[int, Field(ge=1, le=128)] = 4
     """Hosts of a rack; racks are named after the unit: `su1-r1`, `su1-r2` and so on."""
 
+    addresses: Address | None = None
+    """Management address of the first host; those after it have the next ones, also over the units
+    that `count` stands for."""
+
+    bmc_addresses: Address | None = None
+    """Address of the first host's management controller; those after it have the next ones."""
+
+    hourly: Hourly = 0.0
+    """What a host costs an hour, in US dollars; for what is said about hosts that are left out."""
+
 
 class Host(Section):
     """A host that is not named, or does not stand, as its unit would have it."""
@@ -112,6 +170,15 @@ class Host(Section):
 
     rack: RackName | None = None
     """Its rack. Left out it follows from `per_rack`."""
+
+    address: Address | None = None
+    """Its management address. Left out it follows from the unit's `addresses`."""
+
+    bmc_address: Address | None = None
+    """Its management controller's address. Left out it follows from `bmc_addresses`."""
+
+    hourly: Hourly | None = None
+    """What it costs an hour, in US dollars. Left out it is the unit's."""
 
 
 class Switch(Section):
@@ -143,6 +210,21 @@ class Cluster(Section):
     hcas: Annotated[tuple[Hca, ...], Tuple] = Field(default_factory=_eight)
     """RDMA adapters of a host. Left out there are eight, `mlx5_0` to `mlx5_7`, on the rails 1 to
     8."""
+
+    nics: Annotated[tuple[Nic, ...], Tuple] = ()
+    """Network cards of a host, as far as they matter here."""
+
+    gpus: Gpus | None = None
+    """GPUs of a host. Left out nothing is checked of them."""
+
+    access: Access = Access()
+    """How hosts are reached."""
+
+    bmc: Bmc = Bmc()
+    """How the hosts' management controllers are reached."""
+
+    system: System = System()
+    """What hosts are prepared with by `llmops cluster hosts prepare`."""
 
     units: Annotated[tuple[Unit, ...], Tuple]
     """The scalable units, in the order of their leaves."""

@@ -63,5 +63,18 @@ from serving.agent.blobs import Blobs, StoreUnreachable
 from serving.agent.opening import open_blobs
 from serving.agent.presence import Presence, Watch
 from serving.agent.target import AgentTarget
+from serving.agent.together import as_one
+from serving.agent.unit import SERVICE, AgentUnit, unit_text
 
-__all__ = ["AgentTarget", "Blobs", "Presence", "StoreUnreachable", "Watch", "open_blobs"]
+__all__ = [
+    "AgentTarget",
+    "AgentUnit",
+    "Blobs",
+    "Presence",
+    "SERVICE",
+    "StoreUnreachable",
+    "Watch",
+    "as_one",
+    "open_blobs",
+    "unit_text",
+]

@@ -113,10 +113,16 @@ class AgentTarget:
         """
 
         def look() -> str | None:
-            there = len(self.machines())
-            return None if there >= count else f"{there} of {count} machines give signs of life"
+            there = self.machines()
+            if len(there) >= count:
+                return None
+            named = f" ({', '.join(node.address for node in there)})" if there else ""
+            return (
+                f"{len(there)} of {count} machines give signs of life{named}; one does when it has"
+                " booted, its driver shows its GPUs, and the locked packages are installed"
+            )
 
-        yield from wait("agent", look, seconds, poll=1.0)
+        yield from wait("machines", look, seconds, poll=1.0)
 
     def versions(self) -> dict[str, str]:
         """Versions of what serves there beside the engine, as the last look at facts told."""

@@ -13,8 +13,9 @@ from llmops.planning import Gpu, MachineFacts
 from llmops.spec import Deployment, Model
 from llmops.units import Replicas
 from serving.agent import names
-from serving.agent.machine.joining import CLUSTER, Joining, Machines, as_one
+from serving.agent.machine.joining import CLUSTER, Joining, Machines
 from serving.agent.nodes import NODE
+from serving.agent.together import as_one
 from serving.agent.words import Node
 from tests.agent.worlds import MemoryBlobs, error_of
 

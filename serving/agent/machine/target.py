@@ -14,8 +14,9 @@ from llmops.targets import KeyInfo
 from llmops.waiting import wait
 from serving.agent.blobs import Blobs
 from serving.agent.keys import edit_keys
-from serving.agent.machine.joining import Machines, as_one
+from serving.agent.machine.joining import Machines
 from serving.agent.stores import BlobPolicyStore, BlobReleaseStore
+from serving.agent.together import as_one
 from serving.local import LocalTarget
 
 JOINED = 120.0

@@ -57,6 +57,21 @@ class Worker:
         """End; the raylet goes on, so that its replicas do."""
         self._stop.set()
 
+    def leave(self, seconds: float) -> Flow[None]:
+        """Take this machine out of the Ray, its replicas first: no request is lost.
+
+        Another worker of this home must not run then: it would join again.
+
+        Args:
+            seconds: How long its replicas may take to be elsewhere.
+
+        Raises:
+            TargetError: When they are not; then nothing here has ended.
+        """
+        yield from self._raylet.drain(seconds)
+        self._raylet.leave()
+        self._renew("", ended=True)
+
     def begin(self) -> Flow[None]:
         """Nothing to wait for: a worker needs no lease."""
         yield from ()

@@ -1,0 +1,38 @@
+"""What prepares hosts: facts in, commands out, and nothing where nothing is to do."""
+
+from bare_metal.hosts.operations.agent import TOKEN, serves
+from bare_metal.hosts.operations.applying import Done, Failed, Outcome, apply
+from bare_metal.hosts.operations.guard import refused
+from bare_metal.hosts.operations.maintenance import maintained
+from bare_metal.hosts.operations.model import Change, Desired, Kept, Payload, Refusal
+from bare_metal.hosts.operations.payload import payload_of
+from bare_metal.hosts.operations.planning import OPERATIONS, HostPlan, desired, plan
+from bare_metal.hosts.operations.telling import named, plan_data, preview
+from bare_metal.hosts.operations.wanted import AgentUnwanted, AgentWanted, Role
+
+__all__ = [
+    "AgentUnwanted",
+    "AgentWanted",
+    "Change",
+    "Desired",
+    "Done",
+    "Failed",
+    "HostPlan",
+    "Kept",
+    "OPERATIONS",
+    "Outcome",
+    "Payload",
+    "Refusal",
+    "Role",
+    "TOKEN",
+    "apply",
+    "desired",
+    "maintained",
+    "named",
+    "payload_of",
+    "plan",
+    "plan_data",
+    "preview",
+    "refused",
+    "serves",
+]

@@ -1,0 +1,207 @@
+"""The target `bare_metal`: hosts of one's own are chosen and set up, then the release is made.
+
+The head's agent does what the store says (`serving.agent`), so a `BareMetalTarget` is that agent's
+target; what is its own is which hosts serve, and that an agent runs on each. Each verb may be
+killed at any instant: the next one looks at the hosts again, and goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from bare_metal.hosts.connection import connector
+from bare_metal.hosts.operations import Desired, Done, Failed, HostPlan, apply
+from bare_metal.inventory import Cluster, Placed, hosts_of
+from bare_metal.site import Connect, Look, Site
+from llmops import workflow
+from llmops.errors import RefusedError, TargetError
+from llmops.events import Finished, Flow, Planned, Previewed, Progress, Warned
+from llmops.opening import ANY_TIME, Gate, admit, closed_to, closed_to_end, until_open
+from llmops.planning import Facts, Plan, make_plan
+from llmops.spec import BareMetalTarget as Wanted
+from llmops.spec import Deployment
+from llmops.workflow import Confirm
+from serving.agent import AgentTarget
+from serving.models import Models
+from serving.versions import tested
+
+FIRST_SIGN = 600.0
+"""Seconds until a host's agent answers once it was started: it imports an engine's packages."""
+ENGINE = "vllm"
+MOST_NAMED = 5
+
+
+class BareMetalTarget(AgentTarget):
+    """Hosts of one cluster that serve for one store.
+
+    Args:
+        home: Where this user's own state lies.
+        store: Address of the store.
+        cluster: The cluster's file.
+        connect: How hosts are reached; over SSH by default.
+    """
+
+    def __init__(
+        self, home: Path, store: str, cluster: Path, *, connect: Connect = connector
+    ) -> None:
+        super().__init__(home, store)
+        self.site = Site(cluster, store, connect)
+        self._look: Look | None = None
+
+    # What can be learned
+
+    def resolve(self, deployment: Deployment, *, offline: bool = False) -> Flow[Facts]:
+        """Look at the hosts and choose; the model's facts and the rest from the agent where one
+        is there, else from here and from what the hosts say of themselves."""
+        look = yield from self._looked(deployment)
+        if self.presence().alive:
+            return (yield from super().resolve(on_agent(deployment), offline=offline))
+        source, revision = deployment.model.source, deployment.model.revision
+        yield Progress("model", f"looking up {source}")
+        model = Models(self._home / "models").describe(source, revision, offline=offline)
+        machine = look.machine(deployment)
+        return Facts(model, machine, (), f"{ENGINE} {tested()[ENGINE][-1]}", None)
+
+    def _looked(self, deployment: Deployment) -> Flow[Look]:
+        target = _target(deployment)
+        names = ", ".join(target.hosts[:MOST_NAMED]) or "all of the cluster"
+        yield Progress("hosts", f"looking at the hosts: {names}")
+        others = {name for name in self.store.services() if self._serves(name)}
+        shared = bool(others - {deployment.name})
+        self._look = look = self.site.look(deployment, target, shared=shared)
+        for out in look.choice.left_out:
+            yield Warned(f"{out.host} is left out: {out.why}")
+        if look.cluster.system.firewall is None and look.choice.workers:
+            yield Warned(
+                "nothing keeps others from Ray's ports on these hosts: set system.firewall in"
+                f" {self.site.file.name}, and run llmops cluster hosts prepare"
+            )
+        return look
+
+    def _serves(self, service: str) -> bool:
+        return self.store.read(service)[0].live is not None
+
+    def preview(self, plan: Plan) -> Flow[Previewed]:  # noqa: ARG002 - a target's signature
+        """What would change on which host."""
+        yield from ()
+        return Previewed(self._look.changes if self._look else ())
+
+    # What changes
+
+    def deploy(
+        self,
+        deployment: Deployment,
+        *,
+        confirm: Confirm = lambda _: True,
+        unattended: bool = False,
+        planner: Callable[[Deployment, Facts], Plan] = make_plan,
+        gate: Gate = ANY_TIME,
+    ) -> Flow[Finished]:
+        """Set up the hosts, and have the head's agent make the release.
+
+        Raises:
+            RefusedError: When the plan or the user refuses, too few hosts may be taken, or it may
+                not be changed now.
+            TargetError: When hosts could not be set up, or the release failed.
+        """
+        planned = yield from workflow.plan(self, deployment, planner=planner)
+        look = self._look
+        if look is None:
+            raise TypeError("planning looks at the hosts")
+        closed = partial(closed_to, self, deployment, planned)
+        admit(closed(time.time()), gate)
+        if (planned.changed or look.changes) and not confirm(planned):
+            raise RefusedError("nothing was changed")
+        if closed(time.time()) is not None and gate.emergency is None:
+            yield from until_open(closed, time.time, time.sleep)
+        yield from self._set_up(look)
+        finished = yield from super().deploy(
+            on_agent(deployment),
+            confirm=lambda again: _same(again, planned) or confirm(again),
+            unattended=unattended,
+            planner=planner,
+            gate=gate,
+        )
+        yield from self._taken_off(look)
+        return finished
+
+    def _set_up(self, look: Look) -> Flow[None]:
+        """The agents of the chosen hosts, the head's first; and their first signs of life."""
+        yield from self._done(look.cluster, look.choice.hosts, look.plans, look.wants)
+        yield from self.await_agent(FIRST_SIGN)
+        yield from self.await_machines(len(look.choice.workers), FIRST_SIGN)
+
+    def _taken_off(self, look: Look) -> Flow[None]:
+        """Hosts that served before: only now, since what replaces them serves."""
+        hosts = [host for host in hosts_of(look.cluster) if host.name in look.leaving]
+        yield from self._done(look.cluster, hosts, look.plans, look.wants)
+
+    def _done(
+        self,
+        cluster: Cluster,
+        hosts: Sequence[Placed],
+        plans: Mapping[str, HostPlan],
+        wants: Mapping[str, Desired],
+    ) -> Flow[None]:
+        """Carry out what is to do on hosts.
+
+        Raises:
+            TargetError: When a host failed; what was done on others stays, and counts next time.
+        """
+        todo = [host for host in hosts if plans[host.name].changes]
+        if not todo:
+            return
+        yield Progress("hosts", f"setting up {', '.join(host.name for host in todo)}")
+        found = apply(plans, todo, wants, self.site.way(cluster))
+        failed = {
+            name: one.why if isinstance(one, Failed) else one.reason
+            for name, one in found.items()
+            if not isinstance(one, Done)
+        }
+        if failed:
+            said = "; ".join(f"{name}: {why}" for name, why in list(failed.items())[:MOST_NAMED])
+            raise TargetError(said, hint="run it again once that is mended: it goes on from there")
+
+    def destroy(self, service: str, *, gate: Gate = ANY_TIME) -> Flow[Finished]:
+        """Take the release away; with the last one of the store, the agents of its hosts."""
+        finished = Finished(None, changed=True, url="")
+        if self.presence().alive:
+            finished = yield from super().destroy(service, gate=gate)
+        else:
+            self.history(service)
+            admit(closed_to_end(self, self.store.read(service)[0], time.time()), gate)
+            yield Warned("no agent answers: the release ends with its agents")
+        if any(self._serves(name) for name in self.store.services() if name != service):
+            yield Warned("other services of the store go on: its hosts stay set up")
+            return finished
+        ending = self.site.ending()
+        yield from self._done(ending.cluster, ending.hosts, ending.plans, ending.wants)
+        for name, why in ending.silent.items():
+            yield Warned(f"{name} did not answer, and may still be set up: {why}")
+        yield Warned(
+            f"agents that are left on the hosts that answered: none of {len(ending.hosts)}"
+        )
+        return finished
+
+
+def _same(again: Planned, agreed: Planned) -> bool:
+    """Whether the agent's own plan is what was agreed to before there was an agent."""
+    return again.plan.identity == agreed.plan.identity
+
+
+def _target(deployment: Deployment) -> Wanted:
+    target = deployment.target
+    if not isinstance(target, Wanted):
+        raise TypeError(f"the target is {target.kind}, not bare_metal")
+    return target
+
+
+def on_agent(deployment: Deployment) -> Deployment:
+    """The deployment as the head's own agent makes it."""
+    return deployment.model_copy(update={"target": _target(deployment).behind_agent()})
+
+
+__all__ = ["BareMetalTarget", "on_agent"]
