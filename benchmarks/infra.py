@@ -6,7 +6,8 @@ Both run under Pulumi's own language server against an engine that only listens 
 neither engine nor provider nor cloud is in these times. The hand-written side declares the very
 resources by pulumi_aws's classes, flat and with values in place of references: what nobody can be
 quicker than. Seconds of this process's processor, both sides in turn, and the hand-written one a
-second time as the noise floor. Planning is timed by itself.
+second time as the noise floor. Planning is timed by itself, and so are the decision that a plan
+changes nothing, and what one golden graph of the tests costs: the capture and the comparison.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from infra.kept import PLAN
 from infra.program import program
-from llmops.planning import make_plan
+from infra.tags import machines_digest
+from llmops.planning import Facts, make_plan
 from llmops.spec import Deployment
 from tests.infra.capturing import Captured, Registered, capture
+from tests.infra.graphs import captured, case, golden, text
 from tests.infra.making import deployment, facts, files
 
 MACHINES = (1, 200)
@@ -109,7 +113,33 @@ def main(rounds: int) -> None:
         make_plan(made, known)
         times = [spent(lambda: make_plan(made, known)) for _ in range(rounds)]
         print(f"planning 200 machines: {1000 * statistics.median(times):.0f} ms")
+        _print_no_change(made, known, rounds)
+        _print_capture(rounds)
     print(json.dumps({"ratio": results}))
+
+
+def _print_no_change(made: Deployment, known: Facts, rounds: int) -> None:
+    """A plan of 200 machines that is what the last one was: planned, kept, read and compared."""
+    before = PLAN.dump_json(make_plan(made, known))
+
+    def decide() -> None:
+        again = make_plan(made, known)
+        was = PLAN.validate_json(before)
+        assert was.identity == again.identity
+        assert machines_digest(was) == machines_digest(again)
+
+    times = [spent(decide) for _ in range(rounds)]
+    print(f"a plan of 200 machines that changes nothing: {1000 * statistics.median(times):.0f} ms")
+
+
+def _print_capture(rounds: int) -> None:
+    """One case of `tests/infra/test_graph.py`, by the clock: planned, captured and compared."""
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        assert text(captured(case("public"))) == golden("public").read_text()
+        times.append(time.perf_counter() - began)
+    print(f"a golden graph, captured and compared: {statistics.median(times):.2f} s by the clock")
 
 
 def _with(machines: int) -> Deployment:

@@ -32,7 +32,7 @@ def command(
     ] = None,
     output: Output = Format.YAML,
 ) -> None:
-    """Print what the target would be given: Ray Serve's config, or a cluster's objects.
+    """Print what the target would be given: Ray Serve's config, a cluster's objects, or a stack's.
 
     Nothing is started or changed.
     """
@@ -43,7 +43,9 @@ def command(
     from llmops.errors import InputError
 
     loaded = read_spec(file)
-    target = reached(target_of(loaded.deployment), "llmops render")
+    target = target_of(loaded.deployment)
+    if not hasattr(target, "render"):
+        target = reached(target, "llmops render")
     with placed(loaded):
         planned = draw(workflow.plan(target, loaded.deployment, offline=offline), Drawer())
         rendered = target.render(planned.plan)
@@ -51,7 +53,7 @@ def command(
     if isinstance(rendered, dict):
         if directory is not None:
             raise InputError(
-                "--directory is for a cluster's objects, and this target is this machine",
+                "--directory is for a cluster's objects, and this target has none",
                 hint="without it, the one config is printed",
             )
         print_data(rendered, shown)

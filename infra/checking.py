@@ -11,19 +11,23 @@ from infra.naming import PROJECT
 from llmops.errors import LlmopsError
 from llmops.events import Flow, Progress, Warned
 from llmops.planning import Plan
+from llmops.spec import AwsTarget
+
+SERVICES = ("ssm", "ssmmessages", "secretsmanager")
+"""What every machine asks beside S3: `infra.aws.services` makes the endpoints of a VPC of ours."""
 
 RESOLVE = "resolve:ssm:"
 """Before the name of a parameter: the image is looked up when a machine starts."""
 
 
-def ready(home: Path, account: Account, plan: Plan) -> Flow[None]:
+def ready(home: Path, account: Account, plan: Plan, target: AwsTarget) -> Flow[None]:
     """Look at everything that making a plan's machines needs.
 
     Raises:
         InputError: With everything that is wrong and the fix for each; nothing was changed.
     """
     yield Progress("check", "credentials, quotas, machine, image, pulumi and its backend")
-    found = checks(home, account, wanted_of(plan))
+    found = checks(home, account, wanted_of(plan, target))
     for check in found:
         if check.verdict == "warn":
             yield Warned(f"{check.name}: {check.found} ({check.fix})")
@@ -44,17 +48,22 @@ def program(home: Path) -> tuple[Check, ...]:
     return tuple(program_checks(os.environ, backend.version, backend.url))
 
 
-def wanted_of(plan: Plan) -> Wanted:
-    """What of a plan has to be had."""
+def wanted_of(plan: Plan, target: AwsTarget) -> Wanted:
+    """What of a plan has to be had, and where."""
     machines = plan.machines
     if machines is None:
         raise TypeError("a plan for this target has machines")
+    there = target.network.vpc != "auto"
     return Wanted(
         str(machines.machine.value),
         int(machines.count.value),
         machines.market,
         str(machines.head.value),
         str(machines.image.value).removeprefix(RESOLVE),
+        target.zone or "",
+        target.network.vpc if there else "",
+        target.network.subnets,
+        ("s3", *SERVICES, *(("logs",) if target.logs.cloudwatch else ())),
     )
 
 

@@ -1,7 +1,8 @@
-"""A stack by Pulumi's own command: the spec that `llmops:spec` names, planned and declared.
+"""A stack by Pulumi's own command: the spec that `llmops:spec` names, planned and declared; or the
+cluster that `llmops:cluster` names, described.
 
-The plan is made as `llmops plan` makes it, of the same facts. It is not reviewed by policies, which
-lie in the stack's own store; `llmops deploy` does that, and makes the release as well.
+The plan is made as `llmops plan` makes it, of the same facts, and reviewed by the same policies: a
+plan that they refuse is declared by neither. `llmops deploy` makes the release as well.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
-from infra.account import Account
-from infra.lookup import facts
 from infra.naming import PROJECT, cloud_target, stack_name
 from infra.program import program
+from infra.target import AwsTarget
+from llmops import workflow
 from llmops.errors import InputError, LlmopsError
-from llmops.events import Flow, Progress, Warned
-from llmops.planning import Plan, make_plan
+from llmops.events import Flow, Planned, Previewed, Progress, Reviewed, Warned
+from llmops.planning import Plan
 from llmops.spec import Deployment, read
 
 SPEC = "spec"
 """Key of the stack's configuration that names the spec: files, joined by commas."""
+CLUSTER = "cluster"
+"""Key that names the file of a bare-metal cluster in its place."""
 
 T = TypeVar("T")
 
@@ -33,14 +36,24 @@ def run() -> None:
     """
     import pulumi
 
-    config = pulumi.Config(PROJECT)
+    config, root = pulumi.Config(PROJECT), Path(pulumi.get_root_directory())
     try:
-        deployment = configured(config.get(SPEC), Path(pulumi.get_root_directory()))
+        if named := config.get(CLUSTER):
+            _described(root / named)
+            return
+        deployment = configured(config.get(SPEC), root)
         check_stack(deployment, pulumi.get_stack())
-        program(deployment, planned(deployment))
+        program(*planned(deployment))
     except LlmopsError as error:
         hint = f" (hint: {error.hint})" if error.hint else ""
         raise pulumi.RunError(f"{error.message}{hint}") from error
+
+
+def _described(file: Path) -> None:
+    from bare_metal.inventory import read_cluster
+    from infra.metal import describe
+
+    describe(read_cluster([file]).value)
 
 
 def configured(names: str | None, root: Path) -> Deployment:
@@ -81,11 +94,35 @@ def check_stack(deployment: Deployment, selected: str) -> None:
         )
 
 
-def planned(deployment: Deployment) -> Plan:
-    """The plan, of what the region offers now."""
-    region = cloud_target(deployment).region
-    found = _told(facts(_home(), Account(region), deployment, offline=False))
-    return make_plan(deployment, found)
+class Inside(AwsTarget):
+    """The target as a program of Pulumi looks at it: what would change, Pulumi shows by itself."""
+
+    def preview(self, plan: Plan) -> Flow[Previewed]:  # noqa: ARG002 - a target's signature
+        """Nothing: an engine that runs this very program is not asked to run it once more."""
+        yield from ()
+        return Previewed()
+
+    @property
+    def governed(self) -> Deployment:
+        """What was planned: as policies have set it."""
+        return self._deployment
+
+
+def planned(deployment: Deployment) -> tuple[Deployment, Plan]:
+    """The deployment as policies set it, and its plan, of what the region offers now.
+
+    Raises:
+        PolicyError: When a policy refuses it.
+    """
+    target = Inside(_home(), cloud_target(deployment).region, stack_name(deployment))
+    made = _told(_reviewed(target, deployment))
+    return target.governed, made.plan
+
+
+def _reviewed(target: Inside, deployment: Deployment) -> Flow[Planned]:
+    if target.unseen:
+        yield Warned(f"reviewed by the policies of this machine alone: {target.unseen}")
+    return (yield from workflow.plan(target, deployment))
 
 
 def _told(flow: Flow[T]) -> T:
@@ -102,6 +139,9 @@ def _told(flow: Flow[T]) -> T:
             pulumi.log.warn(event.text)
         elif isinstance(event, Progress):
             pulumi.log.info(event.reason)
+        elif isinstance(event, Reviewed):
+            for finding in event.findings:
+                pulumi.log.warn(f"{finding.severity}: {finding.id}: {finding.message}")
 
 
 def _home() -> Path:
@@ -112,4 +152,4 @@ def _home() -> Path:
     return Path(named).expanduser().absolute() if named else user_state_path("llmops")
 
 
-__all__ = ["check_stack", "configured", "planned", "run"]
+__all__ = ["Inside", "check_stack", "configured", "planned", "run"]

@@ -60,16 +60,17 @@ def _looked_up(account: Account, target: Wanted, catalogue: Catalogue) -> Flow[C
 
 
 def _machines(target: Wanted, catalogue: Catalogue) -> list[str]:
-    """Types that the plan may take: asked for by name, or every one with a price in the region."""
+    """Types that the plan may take: asked for by name, or every one with a price in the region; and
+    the head's, which must stand beside them."""
     if target.machine != "auto":
-        return [target.machine]
+        return [target.machine, target.head_machine]
     priced = [
         offer.instance
         for offer in catalogue.offers
         if offer.provider == target.kind
         and any(price.region == target.region for price in offer.prices)
     ]
-    return sorted(set(priced))
+    return sorted({*priced, target.head_machine})
 
 
 __all__ = ["facts"]

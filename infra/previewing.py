@@ -34,6 +34,12 @@ SERVING = {
 
 LOST = frozenset({Operation.REPLACE, Operation.DELETE})
 
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+"""How machines are started. A new one is for those that are started from then on."""
+
+
+ONLY_TAGS = frozenset({"tags", "tagsAll", "tagSpecifications"})
+
 
 def previewed(changes: Iterable[StackChange], price: tuple[float, float] | None) -> Previewed:
     """What an update would change.
@@ -45,7 +51,10 @@ def previewed(changes: Iterable[StackChange], price: tuple[float, float] | None)
     real = [change for change in changes if change.kind.startswith("aws:")]
     return Previewed(
         tuple(_object(change) for change in real),
-        tuple(_finding(change) for change in real if _hurts(change)),
+        (
+            *(_finding(change) for change in real if _hurts(change)),
+            *(_stays(change) for change in real if _is_new_start(change)),
+        ),
         price,
     )
 
@@ -69,6 +78,24 @@ def _finding(change: StackChange) -> Finding:
         "",
         f"{change.name} would be {done}{why}; it is {SERVING[change.kind]}",
         fix="deploy in a maintenance window, or leave as it is what forces it",
+    )
+
+
+def _is_new_start(change: StackChange) -> bool:
+    """Whether machines would be started in another way; other tags alone are none."""
+    started = set(change.keys) - ONLY_TAGS or not change.keys
+    return change.kind == TEMPLATE and change.operation is Operation.UPDATE and bool(started)
+
+
+def _stays(change: StackChange) -> Finding:
+    why = f" ({', '.join(change.keys)})" if change.keys else ""
+    return Finding(
+        "target.machines-stay",
+        Severity.WARN,
+        "",
+        f"machines of {change.name} that run stay as they are: only those that are started from"
+        f" then on have what changes{why}",
+        fix="docs/aws.md, 'What changes what', says how to have them made anew",
     )
 
 

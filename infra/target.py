@@ -13,12 +13,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from infra import checking, leaving
 from infra.account import Account, Remover
 from infra.automation import Outputs, StackEngine, StackFailed, StackReader, open_engine
 from infra.empty import NoBlobs
-from infra.handing import hand_on
+from infra.handing import awake, hand_on, on_agent
 from infra.kept import keep_plan, read_plan
 from infra.lookup import facts
 from infra.naming import PROJECT, cloud_target
@@ -26,20 +27,18 @@ from infra.offering import price_of, up_with_offers
 from infra.previewing import previewed
 from infra.program import program
 from infra.progress import told
+from infra.rendering import rendered
 from llmops import workflow
 from llmops.errors import InputError, LlmopsError, RefusedError
 from llmops.events import Event, Finished, Flow, ObjectChange, Planned, Previewed, Warned
 from llmops.opening import ANY_TIME, Gate, admit, closed_to, closed_to_end, until_open
 from llmops.planning import Facts, Plan, make_plan
 from llmops.policies import PolicyStore, effective
-from llmops.spec import HEAD_PORT, Deployment
-from llmops.spec import AgentTarget as OnAgent
+from llmops.spec import AwsTarget as Wanted
+from llmops.spec import Deployment
 from llmops.workflow import Confirm
 from serving.agent import AgentTarget, open_blobs
 from serving.local import LocalTarget
-
-FIRST_SIGN = 1200.0
-"""Seconds until a machine's agent answers: it boots, installs the locked packages, and starts."""
 
 Planner = Callable[[Deployment, Facts], Plan]
 Engines = Callable[[Callable[[], None]], StackEngine]
@@ -80,6 +79,7 @@ class AwsTarget(AgentTarget):
         self.region, self.stack = region, stack
         self.purge = False
         """Whether `destroy` also takes what holds data; the user must say so."""
+        self._previewed = Previewed()
         self._account = account or Account(region)
         self._remover = remover
         self.unseen = ""
@@ -125,7 +125,14 @@ class AwsTarget(AgentTarget):
             return Previewed()
         now, then = self._outputs.values.get("usd_per_hour", 0.0), price_of(plan)
         known = isinstance(now, (int, float)) and then is not None
-        return previewed(changes, (float(now), then) if known and then is not None else None)
+        price = (float(now), then) if known and then is not None else None
+        self._previewed = previewed(changes, price)
+        return self._previewed
+
+    def render(self, plan: Plan) -> dict[str, object]:
+        """What the stack's program is given, and the objects that it declares as the engine's trial
+        run has told them for the plan made last; none where that could not be asked."""
+        return rendered(self._deployment, plan, self._previewed)
 
     def url(self, service: str) -> str:
         """The load balancer's, where there is one; else what the agent says."""
@@ -159,7 +166,8 @@ class AwsTarget(AgentTarget):
         closed = partial(closed_to, self, deployment, planned)
         admit(closed(clock()), gate)
         if changes:
-            yield from checking.ready(self._home, self._account, planned.plan)
+            target = cast("Wanted", cloud_target(deployment))
+            yield from checking.ready(self._home, self._account, planned.plan, target)
         if planned.changed and not confirm(planned):
             raise RefusedError("nothing was changed")
         if closed(clock()) is not None and gate.emergency is None:
@@ -215,12 +223,12 @@ class AwsTarget(AgentTarget):
 
     def _released(self, deployment: Deployment, plan: Plan, gate: Gate) -> Flow[Finished]:
         """The release, by the agent of the machines."""
-        store = self._outputs.text("store")
-        agent = self._agents(store)
+        agent = self._agents(self._outputs.text("store"))
         hand_on(self.policies, agent.policies)
-        yield from agent.await_agent(FIRST_SIGN)
+        yield from awake(agent, self._outputs, plan)
+        wanted = on_agent(deployment, self._outputs)
         finished = yield from agent.deploy(
-            on_agent(deployment, store), confirm=lambda _: True, unattended=True, gate=gate
+            wanted, confirm=lambda _: True, unattended=True, gate=gate
         )
         keep_plan(self._blobs, plan)
         return replace(finished, url=self._outputs.text("endpoint") or finished.url)
@@ -248,17 +256,6 @@ class AwsTarget(AgentTarget):
         return finished
 
 
-def on_agent(deployment: Deployment, store: str) -> Deployment:
-    """The deployment as the machines' own agent makes it: behind a firewall that lets in the load
-    balancer alone, which speaks TLS, or nobody."""
-    everywhere = "0.0.0.0"  # noqa: S104 - see above; the machine's own address is not known here
-    target = OnAgent(
-        kind="agent", store=store, host=everywhere, port=HEAD_PORT, allow_plaintext=True,
-        reach=cloud_target(deployment).reach,
-    )  # fmt: skip
-    return deployment.model_copy(update={"target": target})
-
-
 def _beside(planned: Planned, before: Plan | None) -> Planned:
     """What was planned, held against the machine plan of the live release."""
     if planned.live is None or before is None:
@@ -267,4 +264,4 @@ def _beside(planned: Planned, before: Plan | None) -> Planned:
     return Planned(planned.plan, live, before.identity != planned.plan.identity)
 
 
-__all__ = ["AwsTarget", "on_agent"]
+__all__ = ["AwsTarget"]

@@ -41,6 +41,14 @@ class Wanted:
     head: str
     image: str
     """Id of an image, or the name of a public parameter; empty where nothing says."""
+    zone: str = ""
+    """The one zone that all must be in; empty for any."""
+    vpc: str = ""
+    """Id of a VPC that is there; empty where one is made, with all that it needs."""
+    subnets: tuple[str, ...] = ()
+    """Of that VPC, for the machines."""
+    services: tuple[str, ...] = ()
+    """Services of AWS that the machines ask."""
 
 
 def program_checks(
@@ -114,11 +122,15 @@ def account_checks(account: Account, wanted: Wanted | None) -> Iterator[Check]:
     yield region
     if region.verdict == "fail" or wanted is None:
         return
-    yield _looked("machine", lambda: _offered("machine", account, wanted.machine))
-    yield _looked("head", lambda: _offered("head", account, wanted.head))
+    yield _looked("machine", lambda: _offered("machine", account, wanted.machine, wanted.zone))
+    yield _looked("head", lambda: _offered("head", account, wanted.head, wanted.zone))
+    if not wanted.vpc:
+        yield _looked("zones", lambda: _together(account, wanted))
     if wanted.image:
         yield _looked("image", lambda: _image(account, wanted.image))
     yield _looked("quota", lambda: _quota(account, wanted))
+    if wanted.vpc:
+        yield _looked("network", lambda: _ways(account, wanted))
 
 
 def _looked(name: str, look: Callable[[], Check]) -> Check:
@@ -139,15 +151,49 @@ def _region(account: Account) -> Check:
     )
 
 
-def _offered(name: str, account: Account, machine: str) -> Check:
+def _offered(name: str, account: Account, machine: str, zone: str) -> Check:
     zones = account.zones_of([machine])[machine]
-    if zones:
+    if zones and (not zone or zone in zones):
         return Check(name, "ok", f"{machine} in {', '.join(zones)}")
+    field = {"machine": "target.machine", "head": "target.head_machine"}[name]
+    where = zone if zone and zones else f"no zone of {account.region}"
+    said = f"{where} does not offer" if where == zone else f"{where} offers"
     return Check(
-        name,
+        name, "fail", f"{said} {machine}", f"choose another {field}, target.zone or target.region"
+    )
+
+
+def _together(account: Account, wanted: Wanted) -> Check:
+    """Whether head and machines can stand in one zone: a VPC of ours spans such zones alone."""
+    found = account.zones_of([wanted.machine, wanted.head])
+    machine, head = found[wanted.machine], found[wanted.head]
+    both = [zone for zone in machine if zone in head]
+    if both or not machine or not head:  # one that is nowhere has been told
+        return Check("zones", "ok", ", ".join(both) or "see above")
+    return Check(
+        "zones",
         "fail",
-        f"no zone of {account.region} offers {machine}",
-        "choose another target.machine or target.region",
+        f"no zone of {account.region} offers both {wanted.machine} ({', '.join(machine)}) and"
+        f" {wanted.head} ({', '.join(head)})",
+        "choose another target.head_machine",
+    )
+
+
+def _ways(account: Account, wanted: Wanted) -> Check:
+    """Whether machines in a VPC that is there reach what they ask. None is made there: whether a
+    network has an endpoint is its owner's matter."""
+    out, inside = account.leads_out(wanted.vpc, wanted.subnets), account.endpoints(wanted.vpc)
+    missing = [service for service in wanted.services if not out and service not in inside]
+    if not missing:
+        how = "by a route out" if out else "by endpoints in it"
+        return Check("network", "ok", f"{wanted.vpc} leads to {', '.join(wanted.services)} {how}")
+    # There are ways that cannot be seen from here, such as a transit gateway: so it only warns.
+    return Check(
+        "network",
+        "warn",
+        f"{wanted.vpc} shows no way to {', '.join(missing)}: not every one of its subnets"
+        f" ({', '.join(wanted.subnets)}) has a route out, and it has no such endpoint",
+        "add them, with private DNS: machines without come up, and never answer",
     )
 
 

@@ -65,6 +65,27 @@ class Account:
                     found[one["InstanceType"]].append(one["Location"])
             return {machine: tuple(sorted(zones)) for machine, zones in found.items()}
 
+    def leads_out(self, vpc: str, subnets: Sequence[str]) -> bool:
+        """Whether every one of these subnets has a route to everywhere."""
+        with explained("ec2:DescribeRouteTables"):
+            pages = self._client_of("ec2").get_paginator("describe_route_tables")
+            found = pages.paginate(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
+            tables = [table for page in found for table in page["RouteTables"]]
+            return all(any(map(_is_out, _routes(tables, subnet))) for subnet in subnets)
+
+    def endpoints(self, vpc: str) -> frozenset[str]:
+        """Services of AWS that have an endpoint in a VPC, such as `ssm`."""
+        with explained("ec2:DescribeVpcEndpoints"):
+            pages = self._client_of("ec2").get_paginator("describe_vpc_endpoints")
+            found = pages.paginate(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
+            prefix = f"com.amazonaws.{self.region}."
+            return frozenset(
+                one["ServiceName"].removeprefix(prefix)
+                for page in found
+                for one in page["VpcEndpoints"]
+                if one.get("State", "").lower() == "available"
+            )
+
     def vcpus_of(self, machine: str) -> int:
         """vCPUs of a type of machine."""
         with explained("ec2:DescribeInstanceTypes"):
@@ -233,6 +254,21 @@ def code_of(error: Exception) -> str:
     """The code of a client's error; empty for another's."""
     response = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
+
+
+def _routes(tables: Sequence[Mapping[str, Any]], subnet: str) -> Sequence[Mapping[str, Any]]:
+    """The routes of a subnet: of its own table, else of the VPC's main one."""
+    for key, value in (("SubnetId", subnet), ("Main", True)):
+        for table in tables:
+            if any(one.get(key) == value for one in table.get("Associations", ())):
+                found: Sequence[Mapping[str, Any]] = table["Routes"]
+                return found
+    return ()
+
+
+def _is_out(route: Mapping[str, Any]) -> bool:
+    everywhere = route.get("DestinationCidrBlock") == "0.0.0.0/0"
+    return everywhere and route.get("State", "active") == "active"
 
 
 def _filters(tags: Mapping[str, str] | None) -> list[dict[str, Any]]:

@@ -65,6 +65,15 @@ def secret(arn: str, *, write: bool = False) -> Statement:
     return {"Action": actions, "Resource": arn}
 
 
+def sends(group: str) -> Statement:
+    """Writing streams of a log group, and reading none."""
+    plain = group.removesuffix(":*")
+    return {
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": f"{plain}:log-stream:*",
+    }
+
+
 def only_tls(arn: str) -> str:
     """A bucket's policy: nobody speaks to it in the clear."""
     return json.dumps({

@@ -9,7 +9,16 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.part import Part, Scope
-from infra.aws.rights import Statement, allow, readable, secret, sessions, trusted, writable
+from infra.aws.rights import (
+    Statement,
+    allow,
+    readable,
+    secret,
+    sends,
+    sessions,
+    trusted,
+    writable,
+)
 
 NODES = "nodes"
 """Below the store's prefix: where each worker says that it is there (`serving.agent`)."""
@@ -27,6 +36,8 @@ class RoleArgs:
     """Other places in S3 that it reads: the model's, the wheels'."""
     leads: bool
     """Whether it is the head: it writes releases, and Ray's token once."""
+    logs: pulumi.Output[str] | None = None
+    """ARN of the log group that its journal is sent to."""
 
 
 class MachineRole(Part):
@@ -42,8 +53,8 @@ class MachineRole(Part):
             tags=scope.tagged(name),
             opts=self.below(name),
         )
-        rights = pulumi.Output.all(args.store, args.secret).apply(
-            lambda known: json.dumps(allow(statements(scope.partition, known[0], known[1], args)))
+        rights = pulumi.Output.all(args.store, args.secret, args.logs or "").apply(
+            lambda known: _document(scope.partition, known[0], known[1], known[2], args)
         )
         aws.iam.RolePolicy(name, role=role.id, policy=rights, opts=self.below(name))
         profile = aws.iam.InstanceProfile(
@@ -53,7 +64,13 @@ class MachineRole(Part):
         self.register_outputs({"profile": self.profile_arn})
 
 
-def statements(partition: str, store: str, token: str, args: RoleArgs) -> list[Statement]:
+def _document(partition: str, store: str, token: str, logs: str, args: RoleArgs) -> str:
+    return json.dumps(allow(statements(partition, store, token, logs, args)))
+
+
+def statements(
+    partition: str, store: str, token: str, logs: str, args: RoleArgs
+) -> list[Statement]:
     """What a machine may do: a worker writes nothing but that it is there."""
     own = store if args.leads else f"{store}/{NODES}"
     return [
@@ -61,4 +78,5 @@ def statements(partition: str, store: str, token: str, args: RoleArgs) -> list[S
         *(one for url in (store, *args.reads) for one in readable(partition, url)),
         writable(partition, own),
         secret(token, write=args.leads),
+        *([sends(logs)] if logs else ()),
     ]

@@ -12,16 +12,26 @@ from infra.aws.part import Part, Scope
 SERVICES = ("ssm", "ssmmessages", "secretsmanager")
 """Session Manager, and where Ray's token is."""
 
+LOGS = "logs"
+"""Where journals are sent, if they are."""
+
 
 class Services(Part):
     """One interface each, in the zone of the head: each costs by the hour in every zone."""
 
     def __init__(
-        self, scope: Scope, network: Network, firewall: Firewall, parent: pulumi.Resource
+        self,
+        scope: Scope,
+        network: Network,
+        firewall: Firewall,
+        parent: pulumi.Resource,
+        *,
+        logs: bool,
     ) -> None:
         super().__init__("services", scope, parent)
         group = firewall.services
-        for service in SERVICES if group is not None else ():
+        needed = (*SERVICES, LOGS) if logs else SERVICES
+        for service in needed if group is not None else ():
             aws.ec2.VpcEndpoint(
                 service,
                 vpc_id=network.vpc_id,

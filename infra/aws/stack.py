@@ -11,6 +11,7 @@ import pulumi_aws as aws
 from infra.aws.endpoint import Endpoint, EndpointArgs
 from infra.aws.firewall import Firewall
 from infra.aws.head import Head, HeadArgs
+from infra.aws.logs import Logs, LogsArgs
 from infra.aws.network import ANYWHERE, Network, NetworkArgs
 from infra.aws.part import Scope
 from infra.aws.pool import EFA, Pool, PoolArgs
@@ -24,7 +25,7 @@ from infra.startup import Role, StartUp
 from infra.tags import tags_of
 from llmops.errors import TargetError
 from llmops.planning import MachinePlan, Plan
-from llmops.spec import AwsTarget, Deployment
+from llmops.spec import HEAD_PORT, AwsTarget, Deployment
 
 
 def declare(deployment: Deployment, plan: Plan, files: Files) -> None:
@@ -77,7 +78,8 @@ class _Stack:
         efa = machines.fabric == EFA and int(machines.count.value) > 1
         self.network = Network(scope, _network(target, machines), service)
         self.firewall = Firewall(scope, self.network, service, efa=efa)
-        Services(scope, self.network, self.firewall, service)
+        self.logs = self._logs()
+        Services(scope, self.network, self.firewall, service, logs=self.logs is not None)
         self.store = Store(scope, StoreArgs(target.store, files), service)
         self.token = Token(scope, service)
         self.head = self._head()
@@ -94,14 +96,23 @@ class _Stack:
             "balancer": self.endpoint.dns_name if self.endpoint else "",
             "head": self.head.instance_id,
             "address": self.head.address,
+            "port": str(HEAD_PORT),
             "pool": self.pool.group_name,
             "secret": self.token.arn,
             "vpc": self.network.vpc_id,
+            "logs": self.logs.name if self.logs else "",
             "machine": machines.machine.value,
             "machines": machines.count.value,
             "usd_per_hour": machines.usd_per_hour.value,
             "usd_per_month": machines.usd_per_month.value,
         }
+
+    def _logs(self) -> Logs | None:
+        """None where the file does not ask for it: then nothing is sent, and nothing is made."""
+        asked = self._target.logs
+        if not asked.cloudwatch:
+            return None
+        return Logs(self._scope, LogsArgs(asked.days, asked.kms_key), self._service)
 
     def _head(self) -> Head:
         role = self._role("head-role", leads=True)
@@ -130,14 +141,16 @@ class _Stack:
         reads = tuple(
             place for place in (self._model, self._target.packages) if place.startswith("s3://")
         )
-        args = RoleArgs(self.store.url, self.token.arn, reads, leads)
+        logs = self.logs.arn if self.logs else None
+        args = RoleArgs(self.store.url, self.token.arn, reads, leads, logs)
         return MachineRole(name, self._scope, args, self._service)
 
     def _template(self, machine: str, role: MachineRole, part: Role) -> TemplateArgs:
         machines, region, packages = self._machines, self._scope.region, self._files.packages
         gpus = machines.gpus if part is Role.WORKER else 0
-        startup = pulumi.Output.all(self.store.url, self.token.arn).apply(
-            lambda known: StartUp(part, region, known[0], known[1], packages, gpus)
+        group = self.logs.name if self.logs else ""
+        startup = pulumi.Output.all(self.store.url, self.token.arn, group).apply(
+            lambda known: StartUp(part, region, known[0], known[1], packages, gpus, known[2])
         )
         bought = part is Role.WORKER
         return TemplateArgs(

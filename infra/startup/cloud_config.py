@@ -11,7 +11,19 @@ from importlib.resources import files
 import yaml
 
 from infra.startup.model import StartUp
-from infra.startup.units import ETC, HOME, PREPARE, SERVE, TOKEN, USER, VENV, agent_unit
+from infra.startup.units import (
+    ETC,
+    HOME,
+    PREPARE,
+    SEND,
+    SENDING,
+    SERVE,
+    TOKEN,
+    USER,
+    VENV,
+    agent_unit,
+    sending_units,
+)
 
 LONGEST = 16 * 1024
 """Bytes of user data that EC2 takes."""
@@ -29,16 +41,33 @@ def user_data(startup: StartUp) -> str:
             _file(PREPARE, script("prepare.sh"), mode="0755"),
             _file("/usr/local/lib/llmops/aws.sh", script("aws.sh")),
             _file(f"/etc/systemd/system/{SERVE}", agent_unit(startup)),
+            *_sending(startup),
         ],
         "runcmd": [
             ["systemctl", "daemon-reload"],
-            ["systemctl", "enable", "--now", "--no-block", SERVE],
+            *([_enable(SENDING)] if startup.log_group else ()),
+            _enable(SERVE),
         ],
     }
     text = "#cloud-config\n" + yaml.safe_dump(document, sort_keys=False, width=1000)
     if len(text.encode()) > LONGEST:
         raise ValueError(f"the start-up has {len(text.encode())} bytes, and EC2 takes {LONGEST}")
     return text
+
+
+def _enable(unit: str) -> list[str]:
+    return ["systemctl", "enable", "--now", "--no-block", unit]
+
+
+def _sending(startup: StartUp) -> list[dict[str, str]]:
+    """What sends the journal; nothing where nobody asked for it."""
+    if not startup.log_group:
+        return []
+    units = sending_units().items()
+    return [
+        _file(SEND, script("send.sh"), mode="0755"),
+        *(_file(f"/etc/systemd/system/{name}", text) for name, text in units),
+    ]
 
 
 def environment(startup: StartUp) -> str:
@@ -58,6 +87,7 @@ def environment(startup: StartUp) -> str:
         "LLMOPS_LOCK_SHA256": packages.lock_sha256,
         "LLMOPS_WHEELS": packages.folder,
         "LLMOPS_GPUS": str(startup.gpus),
+        "LLMOPS_LOG_GROUP": startup.log_group,
         "AWS_REGION": startup.region,
         "AWS_DEFAULT_REGION": startup.region,
         "HOME": HOME,

@@ -46,3 +46,5 @@ class StartUp:
     packages: Packages
     gpus: int
     """That the driver must show; 0 on the head."""
+    log_group: str = ""
+    """Name of the log group that the journal is sent to; empty for none."""

@@ -93,6 +93,7 @@ PROVIDERS_OWN: Mapping[str, tuple[str, ...]] = {
     "Instance": ("primaryNetworkInterface", "userDataReplaceOnChange"),
     "LaunchTemplate": ("updateDefaultVersion",),
     "Listener": ("certificateArn",),
+    "LogGroup": ("kmsKeyId",),
     "LoadBalancer": ("internal", "enableCrossZoneLoadBalancing"),
     "Secret": ("recoveryWindowInDays",),
     "SecurityGroupEgressRule": (

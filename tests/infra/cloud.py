@@ -10,6 +10,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 REGION = "us-east-1"
+IMAGES: list[str] = []
+"""Ids of images that are there, once somebody has looked."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,12 @@ class Cloud:
         )  # fmt: skip
 
     def image(self) -> str:
-        """An image that is there."""
-        found = self.client("ec2").describe_images(Owners=["amazon"])["Images"]
-        return str(min(image["ImageId"] for image in found))
+        """An image that is there: every such cloud has the same ones, and takes seconds to list
+        them."""
+        if not IMAGES:
+            found = self.client("ec2").describe_images(Owners=["amazon"])["Images"]
+            IMAGES.append(min(str(image["ImageId"]) for image in found))
+        return IMAGES[0]
 
     def machine(self, tags: dict[str, str], machine: str = "g4dn.xlarge") -> str:
         """An instance that runs."""

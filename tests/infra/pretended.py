@@ -60,6 +60,8 @@ def _curl(state: Path, arguments: list[str]) -> int:
     assert CREDENTIALS["SecretAccessKey"] in config, "not signed with the machine's own role"
     if "secretsmanager" in url:
         return _secret(state, arguments, config)
+    if "//logs." in url:
+        return _logs(state, arguments, config)
     return _object(state, arguments, url)
 
 
@@ -69,6 +71,7 @@ def _metadata(path: str) -> str:
         "/meta-data/iam/security-credentials/": "worker",
         "/meta-data/iam/security-credentials/worker": json.dumps(CREDENTIALS),
         "/meta-data/local-ipv4": "10.80.0.10",
+        "/meta-data/instance-id": "i-0a1b2c3d",
     }
     return answers[path]
 
@@ -90,6 +93,37 @@ def _secret(state: Path, arguments: list[str], config: str) -> int:
     return 0
 
 
+def _logs(state: Path, arguments: list[str], config: str) -> int:
+    """CloudWatch: streams that were made, and the lines that each call has put."""
+    action = next(one for one in arguments if "X-Amz-Target" in one).rpartition(".")[2]
+    (line,) = [line for line in config.splitlines() if line.startswith("data = ")]
+    request = json.loads(json.loads(line.removeprefix("data = ")))
+    if _read(state, "refused"):
+        return 22
+    kept = _read(state, "logs", {"streams": [], "puts": []})
+    if action == "CreateLogStream":
+        if request in kept["streams"]:
+            return 22
+        kept["streams"].append(request)
+    else:
+        kept["puts"].append(request)
+    (state / "logs.json").write_text(json.dumps(kept))
+    return 0
+
+
+def _journal(state: Path, arguments: list[str]) -> int:
+    """journalctl: the lines behind the cursor, and the cursor behind them."""
+    (file,) = [a.partition("=")[2] for a in arguments if a.startswith("--cursor-file=")]
+    cursor = Path(file)
+    after = int(cursor.read_text()) if cursor.exists() else 0
+    lines: list[str] = _read(state, "journal", [])
+    for number, text in enumerate(lines[after:], after):
+        entry = {"MESSAGE": text, "__REALTIME_TIMESTAMP": str(1_700_000_000_000_000 + number)}
+        sys.stdout.write(json.dumps(entry) + "\n")
+    cursor.write_text(str(len(lines)))
+    return 0
+
+
 def _object(state: Path, arguments: list[str], url: str) -> int:
     objects: dict[str, str] = _read(state, "objects", {})
     if "list-type=2" in arguments:
@@ -108,6 +142,7 @@ _PROGRAMS: dict[str, Callable[[Path, list[str]], int]] = {
     "blkid": _noted("formatted"),
     "curl": _curl,
     "id": _noted("user"),
+    "journalctl": _journal,
     "mkfs.ext4": _doing("formatted"),
     "mount": _doing("mounted"),
     "mountpoint": _noted("mounted"),

@@ -18,7 +18,9 @@ import yaml
 
 from infra.startup import StartUp, user_data
 
-PRETENDED = "id useradd chown mkfs.ext4 mount mountpoint blkid nvidia-smi sleep systemctl curl"
+PRETENDED = (
+    "id useradd chown mkfs.ext4 mount mountpoint blkid nvidia-smi sleep systemctl curl journalctl"
+)
 
 PROGRAM = f"""#!{sys.executable} -IS
 import json, os, pathlib, sys
@@ -73,9 +75,13 @@ class Scratch:
 
     def prepare(self) -> subprocess.CompletedProcess[str]:
         """Run what the unit runs before the agent."""
+        return self.run("llmops-prepare")
+
+    def run(self, name: str) -> subprocess.CompletedProcess[str]:
+        """Run a script of the machine."""
         path = f"{self.bin}:{os.environ['PATH']}"
         return subprocess.run(
-            ["/bin/sh", str(self.root / "usr/local/sbin/llmops-prepare")],
+            ["/bin/sh", str(self.root / f"usr/local/sbin/{name}")],
             env={"PATH": path, "LLMOPS_ROOT": str(self.root), "LLMOPS_TRIES": "2"},
             capture_output=True,
             text=True,

@@ -32,7 +32,8 @@ NO_CALLS = {"iam:PassRole"}
 
 NEEDED: Mapping[str, str] = {
     "Group": "autoscaling:CreateAutoScalingGroup autoscaling:DeleteAutoScalingGroup",
-    "LogGroup": "logs:CreateLogGroup logs:PutRetentionPolicy logs:DeleteLogGroup",
+    "LogGroup": "logs:CreateLogGroup logs:PutRetentionPolicy logs:DeleteLogGroup"
+    " logs:AssociateKmsKey",
     "DefaultSecurityGroup": "ec2:RevokeSecurityGroupIngress ec2:RevokeSecurityGroupEgress",
     "Eip": "ec2:AllocateAddress ec2:ReleaseAddress",
     "FlowLog": "ec2:CreateFlowLogs ec2:DeleteFlowLogs iam:PassRole",

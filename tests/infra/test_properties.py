@@ -56,6 +56,7 @@ def targets(draw: st.DrawFn) -> dict[str, Any]:
         "spare": draw(st.integers(0, 2)),
         "store": draw(st.sampled_from(["auto", "s3://company/llmops"])),
         "packages": "index" if nat else "s3://wheels/llmops",
+        "logs": {"cloudwatch": draw(st.booleans())},
         "network": network,
         "endpoint": draw(endpoints()),
     }  # fmt: skip
@@ -146,7 +147,10 @@ def _planned(made: Deployment) -> Plan | None:
 @given(st.booleans(), st.lists(st.sampled_from(["s3://a/b", "s3://c", "s3://d/e/f"]), unique=True))
 def test_a_role_names_every_resource_but_sessions(leads: bool, reads: list[str]) -> None:
     args = RoleArgs(_nothing(), _nothing(), tuple(reads), leads)
-    given_ = statements("aws", "s3://store/llmops", "arn:aws:secretsmanager:r:1:secret:t", args)
+    group = "arn:aws:logs:r:1:log-group:machines-1" if leads else ""
+    given_ = statements(
+        "aws", "s3://store/llmops", "arn:aws:secretsmanager:r:1:secret:t", group, args
+    )
     for statement in given_:
         actions = _listed(statement["Action"])
         sessions = all(action.startswith(("ssm:", "ssmmessages:")) for action in actions)

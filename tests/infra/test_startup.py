@@ -170,6 +170,51 @@ def test_wheels_of_a_folder_are_installed_without_an_index(tmp_path: Path) -> No
     assert (scratch.root / "opt/llmops/wheels/a-1+cu130-py3-none-any.whl").read_text() == "a"
 
 
+def _puts(scratch: Scratch) -> list[list[str]]:
+    """The lines of each request to CloudWatch."""
+    heard = scratch.heard("logs")
+    assert isinstance(heard, dict)
+    return [[event["message"] for event in put["logEvents"]] for put in heard["puts"]]
+
+
+def test_the_journal_is_sent_from_where_the_last_run_left_off(tmp_path: Path) -> None:
+    scratch = _scratch(tmp_path, replace(STARTUP, log_group="machines-1"))
+    scratch.say("journal", ["llmops-prepare: ready", 'it said "no", \\o/', ""])
+    done = scratch.run("llmops-send-logs")
+    assert done.returncode == 0, done.stderr
+    assert _puts(scratch) == [["llmops-prepare: ready", 'it said "no", \\o/', " "]]
+    assert scratch.run("llmops-send-logs").returncode == 0
+    assert len(_puts(scratch)) == 1, "nothing new was said"
+    scratch.say("journal", ["llmops-prepare: ready", "b", "", "works for s3://b/x"])
+    scratch.run("llmops-send-logs")
+    assert _puts(scratch)[1:] == [["works for s3://b/x"]]
+    heard = scratch.heard("logs")
+    assert isinstance(heard, dict)
+    [stream] = heard["streams"]
+    assert stream == {"logGroupName": "machines-1", "logStreamName": "worker/i-0a1b2c3d"}
+
+
+def test_what_cloudwatch_did_not_take_is_sent_by_the_next_run_in_pieces_that_it_takes(
+    tmp_path: Path,
+) -> None:
+    scratch = _scratch(tmp_path, replace(STARTUP, log_group="machines-1"))
+    lines = [f"line {number}" for number in range(2500)]
+    scratch.say("journal", lines)
+    scratch.say("refused", value=True)
+    assert scratch.run("llmops-send-logs").returncode != 0
+    scratch.say("refused", value=False)
+    assert scratch.run("llmops-send-logs").returncode == 0
+    pieces = _puts(scratch)
+    assert [len(piece) for piece in pieces] == [1000, 1000, 500]
+    assert [line for piece in pieces for line in piece] == lines
+
+
+def test_nothing_is_sent_where_nobody_asked_for_it(worker: Scratch) -> None:
+    text = user_data(worker.startup)
+    assert "send-logs" not in text
+    assert "llmops-logs" not in text
+
+
 @pytest.mark.parametrize("role", list(Role))
 def test_the_text_is_a_cloud_config_whose_commands_may_be_repeated(role: Role) -> None:
     text = user_data(replace(STARTUP, role=role))
@@ -205,7 +250,7 @@ def test_user_data_that_ec2_would_not_take_is_refused() -> None:
         user_data(long)
 
 
-@pytest.mark.parametrize("name", ["prepare.sh", "aws.sh"])
+@pytest.mark.parametrize("name", ["prepare.sh", "aws.sh", "send.sh"])
 def test_the_scripts_are_posix_shell(name: str) -> None:
     script = Path(__file__).parents[2] / "infra" / "startup" / "scripts" / name
     done = subprocess.run(["/bin/sh", "-n", str(script)], capture_output=True, check=False)

@@ -55,11 +55,14 @@ for key in re.findall("<Key>(.*?)</Key>", sys.stdin.read()):
     print(html.unescape(key))'
 }
 
-# secrets ACTION; the request's JSON comes on standard input
-secrets() {
+# json SERVICE TARGET; the request's JSON comes on standard input
+json() {
     request=$(python3 -c 'import json, sys; print(json.dumps(sys.stdin.read()))')
     printf 'data = %s\n' "$request" |
-        signed secretsmanager -H "X-Amz-Target: secretsmanager.$1" \
-            -H "Content-Type: application/x-amz-json-1.1" \
-            "https://secretsmanager.$AWS_REGION.amazonaws.com/"
+        signed "$1" -H "X-Amz-Target: $2" -H "Content-Type: application/x-amz-json-1.1" \
+            "https://$1.$AWS_REGION.amazonaws.com/"
 }
+
+secrets() { json secretsmanager "secretsmanager.$1"; }
+
+logs() { json logs "Logs_20140328.$1"; }

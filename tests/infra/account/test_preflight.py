@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,15 +120,79 @@ def test_a_plan_that_can_be_made_passes_every_check() -> None:
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     wrong = Wanted("p9.none", 1, "on_demand", "m7i.xlarge", "ami-gone")
     checks = tuple(account_checks(Scripted(limit=0.0), wrong))
-    assert verdicts(checks) | {"head": "ok"} == {
-        "credentials": "ok", "region": "ok", "machine": "fail", "head": "ok", "image": "fail",
-        "quota": "fail",
+    assert verdicts(checks) == {
+        "credentials": "ok", "region": "ok", "machine": "fail", "head": "ok", "zones": "ok",
+        "image": "fail", "quota": "fail",
     }  # fmt: skip
     with pytest.raises(InputError) as caught:
         refuse(checks)
     assert caught.value.exit_code == 2
     for part in ("p9.none", "ami-gone", "0 vCPUs, 0 run, 192 more", "nothing was changed"):
         assert part in caught.value.message
+
+
+class Apart(Scripted):
+    """A region whose zones offer different things."""
+
+    def zones_of(self, machines):  # type: ignore[no-untyped-def]
+        known = {"p5.48xlarge": (f"{REGION}a",), "m7i.xlarge": (f"{REGION}b", f"{REGION}c")}
+        return {one: known.get(one, ()) for one in machines}
+
+
+def test_a_head_that_no_zone_offers_beside_the_machines_is_told() -> None:
+    checks = {check.name: check for check in account_checks(Apart(), GOOD)}
+    assert checks["zones"].verdict == "fail"
+    assert "no zone of us-east-1 offers both p5.48xlarge (us-east-1a) and m7i" in (
+        checks["zones"].found
+    )
+    assert "target.head_machine" in checks["zones"].fix
+
+
+def test_the_zone_that_is_asked_for_must_offer_the_head_too() -> None:
+    checks = {c.name: c for c in account_checks(Apart(), replace(GOOD, zone=f"{REGION}a"))}
+    assert checks["machine"].verdict == "ok"
+    assert checks["head"].found == "us-east-1a does not offer m7i.xlarge"
+
+
+def network(cloud: Cloud, *services: str, out: bool = False) -> Wanted:
+    """A VPC that is there, with endpoints of these services, and with a way out or none."""
+    ec2 = cloud.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
+    for service in services:
+        ec2.create_vpc_endpoint(
+            VpcId=vpc, ServiceName=f"com.amazonaws.{REGION}.{service}", SubnetIds=[subnet],
+            VpcEndpointType="Gateway" if service == "s3" else "Interface",
+        )  # fmt: skip
+    if out:
+        table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+        ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
+        gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+        ec2.attach_internet_gateway(VpcId=vpc, InternetGatewayId=gateway)
+        ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+    needed = ("s3", "ssm", "ssmmessages", "secretsmanager", "logs")
+    wanted = Wanted("g4dn.xlarge", 1, "on_demand", "m7i.xlarge", "")
+    return replace(wanted, vpc=vpc, subnets=(subnet,), services=needed)
+
+
+def told_of(wanted: Wanted) -> Check:
+    [check] = [one for one in account_checks(Account(REGION), wanted) if one.name == "network"]
+    return check
+
+
+def test_a_vpc_that_is_there_leads_to_what_machines_ask_by_endpoints_or_by_a_route(
+    cloud: Cloud,
+) -> None:
+    every = told_of(network(cloud, "s3", "ssm", "ssmmessages", "secretsmanager", "logs"))
+    assert (every.verdict, "by endpoints in it" in every.found) == ("ok", True)
+    routed = told_of(network(cloud, out=True))
+    assert (routed.verdict, "by a route out" in routed.found) == ("ok", True)
+
+
+def test_a_way_that_a_vpc_does_not_show_is_named(cloud: Cloud) -> None:
+    check = told_of(network(cloud, "s3", "ssm", "ssmmessages"))
+    assert check.verdict == "warn"
+    assert "no way to secretsmanager, logs" in check.found
 
 
 def test_a_quota_that_what_runs_now_has_used_warns_and_lets_the_cloud_decide() -> None:

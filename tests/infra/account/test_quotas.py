@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from infra.account import Quota, Thing, quota_of, used
+from infra.account import Account, Quota, Thing, quota_of, used
+from llmops.errors import UnreachableError
 
 STANDARD = "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances"
 QUOTAS = tuple(
@@ -53,3 +54,37 @@ def test_what_runs_counts_only_where_it_is_counted() -> None:
         Thing("d", "ec2:instance", "i-4", vcpus=0),
     ]
     assert used(quota, running, QUOTAS) == 4
+
+
+def test_quotas_are_read_from_every_page() -> None:
+    """By botocore's own Stubber, which holds answers against the API's model: moto has no quotas
+    of machines, so no server was asked."""
+    import boto3
+    from botocore.stub import Stubber
+
+    client = boto3.client(
+        "service-quotas", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+    first, second = QUOTAS[1], QUOTAS[2]
+    with Stubber(client) as stubbed:
+        for quota, asked, more in (
+            (first, {}, {"NextToken": "n"}), (second, {"NextToken": "n"}, {}),
+        ):  # fmt: skip
+            answer = {"Quotas": [{"QuotaName": quota.name, "Value": quota.limit}], **more}
+            stubbed.add_response("list_service_quotas", answer, {"ServiceCode": "ec2", **asked})
+        found = Account("us-east-1", client_of=lambda _: client).quotas()
+        stubbed.assert_no_pending_responses()
+    assert found == (first, second)
+
+
+def test_quotas_that_may_not_be_read_are_told_with_the_action() -> None:
+    import boto3
+    from botocore.stub import Stubber
+
+    client = boto3.client(
+        "service-quotas", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+    with Stubber(client) as stubbed:
+        stubbed.add_client_error("list_service_quotas", "AccessDeniedException")
+        with pytest.raises(UnreachableError, match="servicequotas:ListServiceQuotas"):
+            Account("us-east-1", client_of=lambda _: client).quotas()

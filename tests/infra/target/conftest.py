@@ -31,6 +31,9 @@ class NotingAgent(AgentTarget):
     def await_agent(self, seconds: float) -> Flow[None]:
         yield Progress("agent", "waiting")
 
+    def await_machines(self, count: int, seconds: float) -> Flow[None]:
+        yield Progress("machines", f"waiting for {count}")
+
     def deploy(self, deployment: Deployment, **more: Any) -> Flow[Finished]:
         self.handed.append(deployment)
         finished = Finished(None, changed=True, url="http://10.0.0.5:8000/v1")

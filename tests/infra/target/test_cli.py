@@ -49,6 +49,15 @@ def test_a_plan_shows_objects_and_the_difference_in_price(spec: Path, scene: Sce
     assert scene.stage.calls("up") == []
 
 
+def test_what_the_stack_is_made_of_is_printed(spec: Path, scene: Scene) -> None:
+    document = json.loads(run("render", "-f", str(spec), "-o", "json").stdout)
+    assert (document["project"], document["stack"]) == ("llmops", STACK)
+    assert document["tags"]["llmops:service"] == "chat"
+    assert document["machines"]["region"] == REGION
+    assert {"name": "Group/chat-gpu", "action": "create"} in document["objects"]
+    assert scene.stage.calls("up") == []
+
+
 def test_from_the_first_deploy_until_nothing_is_left(spec: Path, scene: Scene) -> None:
     deployed = run("deploy", "--yes", "-f", str(spec)).output
     for part in ("+ Group/chat-gpu", "USD an hour", "done: create chat-gpu", "making 1 x"):

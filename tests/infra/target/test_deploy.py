@@ -7,13 +7,25 @@ from typing import Any, TypeVar
 
 import pytest
 
-from infra.automation import StackFailed
+from infra.automation import Outputs, StackFailed
+from infra.handing import awake
 from llmops.errors import InputError, LlmopsError, RefusedError
-from llmops.events import Event, Planned, Previewed, ResourceProgress, StepEnded, Warned
+from llmops.events import (
+    Event,
+    Flow,
+    Planned,
+    Previewed,
+    Progress,
+    ResourceProgress,
+    StepEnded,
+    Warned,
+)
 from llmops.policies import Applied, PolicyError, Shelf
 from llmops.spec import AgentTarget
+from llmops.waiting import wait
 from serving.local import LocalTarget
-from tests.infra.target.conftest import BUCKET, Scene, words
+from tests.infra.making import deployment, planned
+from tests.infra.target.conftest import BUCKET, NotingAgent, Scene, words
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -62,9 +74,30 @@ def test_the_stack_is_made_and_its_agent_is_handed_the_release(scene: Scene) -> 
     assert isinstance(handed.target, AgentTarget)
     assert handed.target.store == f"s3://{BUCKET}/llmops"
     assert handed.target.reach == "machine", "no load balancer: only a session reaches it"
+    assert (handed.target.host, handed.target.port) == ("10.0.0.5", 8000), "the head's own address"
     previewed = next(event for event in events if isinstance(event, Previewed))
     assert previewed.price is not None
     assert previewed.price[0] == 0.0 < previewed.price[1]
+
+
+def test_the_agent_is_waited_for_first_and_then_every_machine_of_the_plan(scene: Scene) -> None:
+    made = scene.deployment(spare=2)
+    events, _ = follow(scene.target().deploy(made))
+    waits = [(e.phase, e.reason) for e in events if isinstance(e, Progress)]
+    assert waits.index(("agent", "waiting")) < waits.index(("machines", "waiting for 3"))
+
+
+def test_machines_that_do_not_come_are_told_with_the_way_to_look_at_them(scene: Scene) -> None:
+    class Alone(NotingAgent):
+        def await_machines(self, count: int, seconds: float) -> Flow[None]:
+            yield from wait("machines", lambda: f"0 of {count} machines give signs of life", 0.0)
+
+    outputs = Outputs({"head": "i-0head"})
+    agent = Alone(scene.home, f"s3://{BUCKET}/llmops")
+    _, error = failing(awake(agent, outputs, planned(deployment(spare=1))))
+    assert "0 of 2 machines give signs of life" in error.message
+    assert "aws ssm start-session --target i-0head" in error.hint
+    assert error.exit_code == 5, "nothing serves there"
 
 
 def test_a_second_deploy_makes_nothing_and_asks_nothing(scene: Scene) -> None:
