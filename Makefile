@@ -88,6 +88,7 @@ check-imports: $(READY)
 check-generated: $(READY)
 	@$(BIN)/python -m llmops.spec.generate --check
 	@$(BIN)/python -m llmops.policies.generate --check
+	@$(BIN)/python -m llmops.finetuning.generate --check
 	@$(BIN)/python -m bare_metal.inventory.generate --check
 	@$(BIN)/python -m cli.reference --check
 	@$(BIN)/python -m serving.versions --check

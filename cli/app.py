@@ -25,6 +25,7 @@ from cli import (
     diff,
     doctor,
     explain,
+    finetune,
     history,
     image,
     init,
@@ -40,6 +41,7 @@ from cli import (
     upgrade,
     validate,
 )
+from cli import eval as evaluation
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -66,6 +68,8 @@ app.add_typer(image.group, name="image")
 app.add_typer(catalog.group, name="catalog")
 app.add_typer(cluster.group, name="cluster")
 app.add_typer(policy.group, name="policy")
+app.add_typer(finetune.group, name="finetune")
+app.add_typer(evaluation.group, name="eval")
 
 
 @app.callback()

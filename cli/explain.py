@@ -1,4 +1,4 @@
-"""`llmops explain`: what a field of the spec means."""
+"""`llmops explain`: what a field of a file means."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.init import Kind
 from cli.options import Format, Output
 
 if TYPE_CHECKING:
@@ -30,13 +31,18 @@ def command(
             autocompletion=_complete,
         ),
     ] = None,
+    kind: Annotated[
+        Kind, typer.Option("--kind", "-k", help="Of which file: a service's, or a fine-tuning's.")
+    ] = Kind.SERVICE,
     output: Output = Format.TEXT,
 ) -> None:
-    """Tell what a field of llmops.yaml means, takes, and defaults to."""
+    """Tell what a field of llmops.yaml, or of a fine-tuning, means, takes, and defaults to."""
     from cli.output import print_data
-    from llmops.spec import explain, fields
+    from llmops.finetuning import FineTune
+    from llmops.spec import Deployment, Section, explain, fields
 
-    found = explain(field) if field else fields()
+    model: type[Section] = Deployment if kind is Kind.SERVICE else FineTune
+    found = explain(field, model) if field else fields(model)
     if output is not Format.TEXT:
         print_data([asdict(doc) for doc in found], output)
     elif field:

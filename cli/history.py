@@ -48,6 +48,7 @@ def _note(release: Release) -> str:
     from llmops.releases import State
 
     notes = [f"repeats release {release.rollback_of}" if release.rollback_of else release.reason]
+    notes += _adapter(release)
     if release.state is State.STAGING and release.watched_since is not None:
         notes.append(f"watched with {release.plan.upkeep.canary_share} % of the traffic")
     if release.begins:
@@ -55,3 +56,17 @@ def _note(release: Release) -> str:
     if release.emergency:
         notes.append(f"emergency: {release.emergency} ({release.emergency_by})")
     return "; ".join(note for note in notes if note)
+
+
+def _adapter(release: Release) -> list[str]:
+    """What it answers with beside the weights, what made that, and whose engine answers."""
+    adapter = release.plan.model.adapter
+    notes = []
+    if adapter is not None:
+        made = f", data {adapter.data[:12]}" if adapter.data else ""
+        notes.append(f"adapter {adapter.source} ({adapter.digest[:12]}{made})")
+        if adapter.despite_gate:
+            notes.append(f"despite its gate: {adapter.despite_gate}")
+    if release.hosted_by is not None:
+        notes.append(f"in the engine of release {release.hosted_by}")
+    return notes

@@ -44,6 +44,8 @@ class Place:
     """Of machines in a cloud: where they are."""
     stack: str | None = None
     """Of machines in a cloud: what they are a part of."""
+    cluster: str | None = None
+    """Of hosts of a bare-metal cluster: the file that describes it."""
 
 
 HERE = Place()
@@ -70,6 +72,10 @@ def open_target(place: Place = HERE) -> Target:
         from serving.agent import AgentTarget
 
         return AgentTarget(home(), place.store)
+    if place.store is not None and place.cluster is not None:
+        from bare_metal.target import BareMetalTarget
+
+        return BareMetalTarget(home(), place.store, Path(place.cluster))
     if place.region is not None and place.stack is not None:
         from infra import AwsTarget
 
@@ -95,11 +101,13 @@ def needs_kubernetes() -> Iterator[None]:
 
 def place_of(deployment: Deployment) -> Place:
     """Where a spec says that its service runs."""
-    from llmops.spec import AgentTarget, CloudTarget
+    from llmops.spec import AgentTarget, BareMetalTarget, CloudTarget
 
     target = deployment.target
     if target.kind == "kubernetes":
         return Place("kubernetes", target.context, target.namespace)
+    if isinstance(target, BareMetalTarget):
+        return Place(target.kind, store=target.store, cluster=target.cluster)
     if isinstance(target, AgentTarget):
         return Place("agent", store=target.store)
     if isinstance(target, CloudTarget):

@@ -45,7 +45,8 @@ def command(
     """Show what a deploy would change, or where a model fits, with every figure's reason.
 
     With a spec it plans for this machine. With --model, or --on, it weighs the machines of the
-    catalogue, or your own, and ranks them by what they cost an hour.
+    catalogue, or your own, and ranks them by what they cost an hour. Of kind FineTune it says what
+    the training takes on this machine.
     """
     from cli import fleet as beyond
     from cli import plans

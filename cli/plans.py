@@ -38,12 +38,18 @@ def run(
     from cli.options import Format
     from cli.output import Drawer, draw, print_data
     from cli.places import target_of
-    from cli.specs import placed, read_spec
+    from cli.specs import placed, read_any
     from llmops import workflow
     from llmops.planning import plan_document
+    from llmops.spec import Loaded
 
     refuse_elsewhere(model, wish, shown, own)
-    loaded = read_spec(files)
+    loaded = read_any(files)
+    if not isinstance(loaded, Loaded):
+        from cli import finetune_plan
+
+        finetune_plan.run(loaded, shown, offline=offline)
+        return
     with placed(loaded):
         flow = workflow.plan(target_of(loaded.deployment), loaded.deployment, offline=offline)
         drawer = Drawer(loaded)

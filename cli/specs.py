@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmops.errors import InputError, LlmopsError, RefusedError
 
 if TYPE_CHECKING:
-    from llmops.spec import Loaded
+    from llmops.finetuning import FineTune
+    from llmops.spec import Document, Loaded, Placed
 
 
 def read_spec(files: list[Path] | None) -> Loaded:
@@ -19,19 +20,40 @@ def read_spec(files: list[Path] | None) -> Loaded:
     Raises:
         InputError: When a file is missing or wrong.
     """
-    from cli.options import DEFAULT_FILE, spec_files
     from llmops.spec import read
+
+    return read(_named(files))
+
+
+def read_any(files: list[Path] | None) -> Loaded | Placed[FineTune]:
+    """Read the named files, or `llmops.yaml`, as what they say they are: a service, or a
+    fine-tuning.
+
+    Raises:
+        InputError: When a file is missing or wrong.
+    """
+    from llmops.finetuning import FINETUNE, FineTune
+    from llmops.spec import SPEC, loaded, read_one_of
+
+    documents: dict[str, Document[Any]] = {"Service": SPEC, "FineTune": FINETUNE}
+    placed = read_one_of(documents, "Service", _named(files))
+    return placed if isinstance(placed.value, FineTune) else loaded(placed)
+
+
+def _named(files: list[Path] | None) -> list[Path]:
+    """The files that were named, or the one that is usual."""
+    from cli.options import DEFAULT_FILE, spec_files
 
     if not files and not DEFAULT_FILE.exists():
         raise InputError(
             f"there is no {DEFAULT_FILE} here",
             hint="llmops init NAME writes one; -f names another file",
         )
-    return read(spec_files(files))
+    return spec_files(files)
 
 
 @contextlib.contextmanager
-def placed(loaded: Loaded) -> Iterator[None]:
+def placed(loaded: Placed[Any]) -> Iterator[None]:
     """Give an error about a field of the spec the file, line and column it was written at."""
     try:
         yield

@@ -20,12 +20,19 @@ def command(
     file: Files = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Check a spec file; nothing is looked up or started."""
-    from cli.output import print_data
-    from cli.specs import read_spec
+    """Check the file of a service or of a fine-tuning; nothing is looked up or started."""
+    from cli.output import print_data, tell
+    from cli.specs import read_any
+    from llmops.spec import Loaded
 
-    deployment = read_spec([*(paths or []), *(file or [])]).deployment
+    read = read_any([*(paths or []), *(file or [])])
+    if not isinstance(read, Loaded):
+        from llmops.finetuning.planning import warnings_of
+
+        for warning in warnings_of(read.value):
+            tell(f"warning: {warning}")
+    spec = read.value
     if output is Format.TEXT:
-        typer.echo(f"valid: {deployment.kind} {deployment.name}, {deployment.model.source}")
+        typer.echo(f"valid: {spec.kind} {spec.name}, {spec.model.source}")
     else:
-        print_data(deployment.model_dump(mode="json"), output)
+        print_data(spec.model_dump(mode="json"), output)

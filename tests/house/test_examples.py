@@ -18,7 +18,11 @@ from llmops.planning import CloudFacts, ClusterFacts, Facts, MachineFacts, Model
 from llmops.spec import CloudTarget, Deployment, KubernetesTarget, load
 from tests.house import tree
 
-EXAMPLES = sorted(path for path in tree.files() if path.parts[0] == "examples")
+TRAINING = Path("examples/finetune")
+"""A fine-tuning with its data, which `tests/docs/test_finetune_guide.py` looks at."""
+EXAMPLES = sorted(
+    path for path in tree.files() if path.parts[0] == "examples" and TRAINING not in path.parents
+)
 RECORDED = tree.ROOT / "tests" / "cases" / "examples"
 SPECS = [path for path in EXAMPLES if path.suffix == ".yaml"]
 GIB = 2**30

@@ -28,6 +28,7 @@ def _is_file(name: str) -> bool:
     return (ROOT / name).is_file()
 
 
+@cache
 def sources(*, shipped: bool = False) -> tuple[Path, ...]:
     """The Python files; only what a wheel carries when `shipped`."""
     return tuple(
@@ -43,6 +44,7 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse((ROOT / path).read_text(), filename=str(path))
 
 
+@cache
 def packages() -> tuple[str, ...]:
     """Dotted names of the shipped packages."""
     doors = [path for path in sources(shipped=True) if path.name == "__init__.py"]

@@ -5,7 +5,7 @@ commit by GET and HEAD with ranges, weights through a redirect to another origin
 has, gated and missing repositories, unknown revisions and entries, and faults on demand: a
 connection cut half-way, a hub that is busy, a body that stops coming, ranges ignored.
 
-What it leaves out: Xet, the LFS batch API, uploads, datasets and spaces, the tree, search and every
+What it leaves out: Xet, the LFS batch API, uploads, spaces, the tree, search and every
 other API, tokens that expire, rate limits' headers, TLS, and the hub's checks of names. A token is
 recorded, and only compared where a repository is gated.
 
@@ -247,6 +247,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._body(name, self.hub.stored(digest) or b"", {})
         elif path.startswith("/api/models/"):
             self._info(path.removeprefix("/api/models/"))
+        elif path.startswith("/api/datasets/"):  # published as `datasets/<owner>/<name>`
+            self._info(path.removeprefix("/api/"))
         elif "/resolve/" in path:
             self._resolve(path.strip("/"))
         else:

@@ -152,7 +152,7 @@ def promises_here(target: LocalTarget, service: str) -> Promises:
     here = Here(target, service)
     plan = here.live.plan
     here.require()
-    name = application_name(service, here.live.number)
+    name = application_name(service, here.live.engine)
     try:
         told = here.told["replicas"].get(name)
         unknown = "" if told else "no replica of the live release tells"
