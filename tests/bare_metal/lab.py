@@ -5,7 +5,8 @@ one that leads nowhere; its own processes, so that killing its first one is a po
 /etc, /opt, /var/lib and /run, laid over this machine's. Every command that asks a host runs inside
 the bridge's network. What is not a host's own: the kernel, /tmp, and the programs. Its account
 `llmops` is root by another name, since this machine's Python may lie where no other account reads;
-and `systemctl` is a stand-in. So neither rights of accounts nor units are shown here.
+and `systemctl` is a stand-in. So neither rights of accounts nor units are shown here. Root's shell
+is `sh`, so that nobody's profile runs for each command.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ mount --bind {root}/run /run
 mkdir -p /run/sshd /opt/llmops/current/venv/bin
 ln -sfn {llmops} /opt/llmops/current/venv/bin/llmops
 echo lab > /opt/llmops/current/complete
+sed -i 's,^\\(root:.*:\\)[^:]*$,\\1/bin/sh,' /etc/passwd
 echo 'llmops:x:0:0::/var/lib/llmops:/usr/sbin/nologin' >> /etc/passwd
+echo 'llmops:x:0:' >> /etc/group
 ip link set lo up
 until ip link show eth0 >/dev/null 2>&1; do sleep 0.05; done
 ip addr add {address}/24 dev eth0

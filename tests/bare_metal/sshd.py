@@ -2,6 +2,7 @@
 
 Each host has its own mounts and processes; its /etc, /home, /opt and /var/lib are laid over this
 machine's, so that accounts, files and environments are really made there and nothing of it stays.
+Root's shell there is `sh`, so that nobody's profile runs for each command.
 Programs that would reach the kernel of this machine are stand-ins (`programs`): systemctl, sysctl,
 nft, lsblk. So settings, units and rules are only noted, and what the kernel or systemd would say of
 them is not shown. It needs root, as mounts do.
@@ -34,6 +35,7 @@ for name in etc home opt var/lib; do
   mkdir -p "$under/upper" "$under/work" "/$name"
   mount -t overlay overlay -o "lowerdir=/$name,upperdir=$under/upper,workdir=$under/work" "/$name"
 done
+sed -i 's,^\\(root:.*:\\)[^:]*$,\\1/bin/sh,' /etc/passwd
 mkdir -p "$1/run"
 mount --bind "$1/run" /run
 mkdir -p /run/sshd

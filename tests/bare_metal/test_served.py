@@ -21,7 +21,7 @@ from tests.bare_metal.lab import Lab, laboratory, missing, until
 from tests.support.program import LLMOPS
 from tests.support.tiny_model import make_tiny_model
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.engines, pytest.mark.long, pytest.mark.timeout(1500)]
 
 LONG = 900.0
 """Seconds for an engine to start on a machine ten times slower than a quiet one."""

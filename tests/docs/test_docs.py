@@ -108,7 +108,7 @@ def test_the_search_finds_unknown_commands_and_options(text: str, unknown: str) 
 def _literals() -> tuple[str, ...]:
     """Every text in the shipped sources but docstrings; what is filled in shows as a newline."""
     found: list[str] = []
-    for folder in ("llmops", "serving", "clusters", "cli"):
+    for folder in ("llmops", "serving", "clusters", "bare_metal", "infra", "cli"):
         for source in sorted((ROOT / folder).rglob("*.py")):
             found += _texts(ast.parse(source.read_text(encoding="utf-8")))
     return tuple(found)

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.conftest import Service
 from tests.e2e.stage import Stage
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.engines, pytest.mark.long, pytest.mark.timeout(600)]
 
 N = 24
 
@@ -91,7 +91,6 @@ metric_list: [{metric: exact_match}]
 """
 
 
-@pytest.mark.engines
 def test_task_files_of_the_harness_run_against_the_endpoint(
     stage: Stage, service: Service, model: Path, tmp_path: Path
 ) -> None:

@@ -65,12 +65,12 @@ def key(stage: Stage, model: Path) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("context", "moment"),
     [
-        (480, "model: looking at this machine"),
-        (464, "stage: starting a replica"),
+        pytest.param(480, "model: looking at this machine", marks=pytest.mark.long),
+        pytest.param(464, "stage: starting a replica", marks=pytest.mark.long),
         (448, "stage: starting the engine's workers"),
-        (432, "done: stage release"),
+        pytest.param(432, "done: stage release", marks=pytest.mark.long),
         (416, "done: verify release"),
-        (400, "done: shift release"),
+        pytest.param(400, "done: shift release", marks=pytest.mark.long),
     ],
 )
 def test_a_deploy_killed_at_any_step_is_finished_by_the_next(

@@ -20,7 +20,7 @@ from serving.evaluate import Settings, Task, Weights, compare, evaluate
 from serving.evaluate import worker as module
 from tests.support.tiny_model import make_tiny_model
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.engines, pytest.mark.long, pytest.mark.timeout(1200)]
 
 PROMPTS = (
     "one",

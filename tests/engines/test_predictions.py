@@ -54,6 +54,7 @@ def test_a_prediction_equals_what_the_engine_reports(
 
 
 @pytest.mark.engines
+@pytest.mark.long
 @pytest.mark.timeout(DEADLINE)
 @pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
 def test_a_prediction_for_another_kind_equals_what_the_engine_reports(
@@ -63,6 +64,7 @@ def test_a_prediction_for_another_kind_equals_what_the_engine_reports(
 
 
 @pytest.mark.engines
+@pytest.mark.long
 @pytest.mark.timeout(DEADLINE)
 @pytest.mark.parametrize("path", MORE_RANKS, ids=lambda path: path.stem)
 def test_a_prediction_for_two_ranks_equals_what_the_engine_reports(path: Path) -> None:

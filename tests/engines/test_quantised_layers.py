@@ -14,7 +14,7 @@ import yaml
 
 from tests.planning.quantisation import cases
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.long]
 
 BUILT = cases.of("engine")
 TINY = {path.stem: yaml.safe_load(path.read_text())

@@ -25,7 +25,7 @@ from tests.finetuning.training import tiny
 from tests.finetuning.training.driving import DEADLINE, Driver, furthest, steps, weights
 from tests.finetuning.training.processes import train_together
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.engines, pytest.mark.long, pytest.mark.timeout(1500)]
 
 SAME = 2e-4
 """By how much losses of two strategies may differ: sums of float32 in another order."""

@@ -22,7 +22,7 @@ from tests.e2e.stage import until
 from tests.infra.automation.stage import Stage, failing, follow
 from tests.infra.automation.test_recovery import EVENTS, WHOLE
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.engines, pytest.mark.long, pytest.mark.timeout(1500)]
 
 TOLD = EVENTS + 1
 """Events of an update: those of the log but for its outputs' place, and two at the end."""
