@@ -139,8 +139,9 @@ class _Array:
             try:
                 value, end = decoder.raw_decode(self._buffer, self._at)
             except json.JSONDecodeError as error:
-                if not self._more():
-                    self._advance(max(error.pos, self._at))
+                ahead = max(error.pos - self._at, 0)
+                if not self._more():  # which moves the buffer
+                    self._advance(self._at + ahead)
                     raise self._wrong(error.msg) from error
             except RecursionError as error:
                 raise self._wrong("nested too deep") from error
