@@ -8,6 +8,10 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
+pytestmark = [pytest.mark.engines, pytest.mark.long]
+
 ROWS = 1000
 """Of the smaller data set, each of 4,000 characters and as many tokens: 20 MB of scratch, so that
 the scratch database's pages in memory (16 MiB) are all in use in it already."""

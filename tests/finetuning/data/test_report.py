@@ -12,6 +12,8 @@ from serving.finetune.data import Prepared, plots
 from serving.finetune.data.plots import summary
 from tests.finetuning.data.making import lines, prepared, settings, talk
 
+pytestmark = [pytest.mark.engines, pytest.mark.long]
+
 SCRIPT = "<script>alert(1)</script> ``` | </pre>"
 
 

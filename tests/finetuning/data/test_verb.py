@@ -13,6 +13,8 @@ import pytest
 from tests.finetuning.data.making import lines, talk, tokenizer
 from tests.support.tiny_model import make_tiny_model
 
+pytestmark = [pytest.mark.engines, pytest.mark.long]
+
 SPEC = """\
 kind: FineTune
 name: talks
