@@ -33,7 +33,7 @@ def test_every_listening_socket_is_on_the_launchers_list(stage: Stage, service: 
 def test_no_secret_and_no_prompt_is_in_any_file(stage: Stage, service: Service) -> None:
     secrets = {
         "an API key": service.key,
-        "the hashable part of a key": service.key.rsplit("-", 1)[-1],
+        "the hashable part of a key": service.key.split("-", 2)[-1],
         "a prompt": CANARY,
     }
     places = [stage.home, stage.temporary]

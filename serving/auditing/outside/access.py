@@ -68,7 +68,7 @@ def generating(outside: Outside) -> Iterator[Finding]:
 
 def wrong_keys(outside: Outside) -> Iterator[Finding]:
     """Keys that are none, in each form that a server could take for one."""
-    identifier = outside.key.text.rsplit("-", 1)[0]
+    identifier = "-".join(outside.key.text.split("-", 2)[:2])  # the secret may hold a hyphen too
     secret = secrets.token_urlsafe(32)
     forms = [
         ("Authorization", f"Bearer {identifier}-{secret}"),
