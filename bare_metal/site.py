@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from bare_metal.hosts.connection import (
 )
 from bare_metal.hosts.facts import HostFacts, Readings, Unknown, gather
 from bare_metal.hosts.operations import (
+    AT_ONCE,
     TOKEN,
     AgentUnwanted,
     AgentWanted,
@@ -36,7 +37,7 @@ from bare_metal.hosts.operations import (
 )
 from bare_metal.inventory import Cluster, Placed, System, read_cluster
 from bare_metal.placing import Choice, choose, hosts_needed, machine_of, settings_of
-from llmops.errors import RefusedError, TargetError
+from llmops.errors import RefusedError
 from llmops.events import ObjectChange
 from llmops.planning import MachineFacts
 from llmops.spec import BareMetalTarget, Deployment
@@ -60,6 +61,8 @@ class Look:
     wants: Mapping[str, Desired]
     plans: Mapping[str, HostPlan]
     """By host: the chosen ones, the head first, then those that leave."""
+    former: tuple[str, ...] = ()
+    """Heads that are to be none any more. Only one Ray works for a store: they end first."""
 
     @property
     def changes(self) -> tuple[ObjectChange, ...]:
@@ -121,7 +124,7 @@ class Site:
         return self._connect(cluster, self.file.parent)
 
     def look(self, deployment: Deployment, target: BareMetalTarget, *, shared: bool) -> Look:
-        """Look at every host that may be taken, and choose.
+        """Look at every host that may be taken, and at those that serve besides; and choose.
 
         Args:
             deployment: What is asked for.
@@ -132,35 +135,42 @@ class Site:
             RefusedError: When too few may be taken, or something on one of them is in the way.
         """
         cluster = self.cluster()
-        hosts = chosen(cluster, target.hosts)
-        readings = gather(hosts, self.way(cluster))
+        every = chosen(cluster, ())
+        asked = chosen(cluster, target.hosts)
+        readings = gather([host for host in every if host.address], self.way(cluster))
         serving = _serving(readings, self.store)
-        unfit = self._unfit(cluster, readings, target)
+        unfit = self._unfit(cluster, readings, target, [one for one in asked if one.address])
         count = hosts_needed(deployment, target, cluster)
         if shared:
+            _keeps_all(serving, {host.name for host in asked})
             count = max(count, len([name for name in serving if name not in unfit]))
         choice = choose(cluster, target, count, unfit, serving)
-        token = self._token_of(cluster, choice.head, in_use=choice.head.name in serving)
-        wants = self._wants(cluster, choice, serving, hosts, token)
+        by_name = {host.name: host for host in every}
+        token = self._token_of(cluster, [by_name[name] for name in serving])
+        wants = self._wants(cluster, choice, serving, every, token)
         plans = {
             name: plan(found, want)
             for name, want in wants.items()
             if isinstance(found := readings[name], HostFacts)
         }
         _refuse(plans)
-        return Look(cluster, choice, readings, wants, plans)
+        heads = [name for name in serving if (role := _role(readings[name])) and role[0] == "head"]
+        former = tuple(name for name in heads if name != choice.head.name)
+        return Look(cluster, choice, readings, wants, plans, former)
 
     def _unfit(
-        self, cluster: Cluster, readings: Readings, target: BareMetalTarget
+        self,
+        cluster: Cluster,
+        readings: Readings,
+        target: BareMetalTarget,
+        hosts: Sequence[Placed],
     ) -> dict[str, str]:
         """Why hosts may not be taken."""
         own = health.read_thresholds(Path(target.health)) if target.health else None
-        hosts = chosen(cluster, tuple(readings))
-        found = health.verdicts(
-            cluster, readings, checks=health.checks_of(cluster, own), hosts=hosts
-        )
+        asked = {host.name: readings[host.name] for host in hosts}
+        found = health.verdicts(cluster, asked, checks=health.checks_of(cluster, own), hosts=hosts)
         unfit = {one.host.name: one.why for one in found.left_out}
-        for name, facts in readings.items():
+        for name, facts in asked.items():
             if (why := _maintained(facts)) is not None:
                 unfit[name] = f"it is in maintenance: {why}"
             other = _role(facts)
@@ -168,11 +178,23 @@ class Site:
                 unfit.setdefault(name, f"it serves for {other[1]}")
         return unfit
 
-    def _token_of(self, cluster: Cluster, head: Placed, *, in_use: bool) -> str:
-        """Ray's token: the head's own where it serves, else a new one."""
-        if in_use:
-            return asyncio.run(_read_token(self.way(cluster), head))
-        return secrets.token_hex(TOKEN_BYTES)
+    def _token_of(self, cluster: Cluster, serving: Sequence[Placed]) -> str:
+        """Ray's token: that of the hosts that serve, whichever still has it; else a new one.
+
+        Raises:
+            RefusedError: When hosts serve, and none gives it.
+        """
+        if not serving:
+            return secrets.token_hex(TOKEN_BYTES)
+        for host in serving:
+            token = asyncio.run(_read_token(self.way(cluster), host))
+            if token:
+                return token
+        raise RefusedError(
+            f"{TOKEN} cannot be read on {', '.join(host.name for host in serving[:MOST_NAMED])}",
+            hint="reading it needs access.sudo, or user: root; where it is lost, llmops destroy"
+            " and deploy again make another one",
+        )
 
     def _wants(
         self,
@@ -191,30 +213,30 @@ class Site:
             wants[host.name] = replace(_bare(cluster, host), program=payload, agent=agent)
         for host in hosts:
             if host.name in serving and host.name not in wants:
-                wants[host.name] = self._without(cluster, host)
+                wants[host.name] = replace(_bare(cluster, host), agent=AgentUnwanted(self.store))
         return wants
 
-    def _without(self, cluster: Cluster, host: Placed) -> Desired:
-        return replace(_bare(cluster, host), agent=AgentUnwanted(self.store))
-
     def ending(self) -> Ending:
-        """What is to do so that no host of the cluster serves for the store any more."""
+        """What is to do so that no host of the cluster serves for the store any more.
+
+        Raises:
+            RefusedError: When something on one of them is in the way.
+        """
         cluster = self.cluster()
         hosts = chosen(cluster, ())
         readings = gather([host for host in hosts if host.address], self.way(cluster))
         serving = _serving(readings, self.store)
         there = [host for host in hosts if host.name in serving]
-        # Workers go first: the head's agent tells them where their Ray is.
-        there.sort(key=lambda host: -serving.index(host.name))
-        wants = {host.name: self._without(cluster, host) for host in there}
+        # At once: what they serve ends, and nowhere is there to be anything in its place.
+        agent = AgentUnwanted(self.store, within=AT_ONCE)
+        wants = {host.name: replace(_bare(cluster, host), agent=agent) for host in there}
         plans = {
             name: plan(found, want)
             for name, want in wants.items()
             if isinstance(found := readings[name], HostFacts)
         }
-        silent = {
-            name: found.reason for name, found in readings.items() if isinstance(found, Unreachable)
-        }
+        _refuse(plans)
+        silent = {name: why for name, found in readings.items() if (why := _silent(found))}
         return Ending(cluster, tuple(there), wants, plans, silent)
 
 
@@ -227,6 +249,13 @@ def _role(facts: HostFacts | Unreachable) -> tuple[str, str] | None:
     if isinstance(facts, Unreachable) or isinstance(facts.ours, Unknown):
         return None
     return serves(facts)
+
+
+def _silent(facts: HostFacts | Unreachable) -> str:
+    """Why it is not known whether a host serves; empty where it is."""
+    if isinstance(facts, Unreachable):
+        return facts.reason
+    return facts.ours.reason if isinstance(facts.ours, Unknown) else ""
 
 
 def _maintained(facts: HostFacts | Unreachable) -> str | None:
@@ -242,20 +271,29 @@ def _serving(readings: Readings, store: str) -> tuple[str, ...]:
     return tuple(name for _, name in sorted(ours, key=lambda one: one[0]))
 
 
-async def _read_token(way: Connector, head: Placed) -> str:
-    """Ray's token from the head's own file.
+def _keeps_all(serving: Sequence[str], asked: set[str]) -> None:
+    """Whether the hosts of the store's other services may be taken as well.
 
     Raises:
-        TargetError: When it cannot be read.
+        RefusedError: When one may not: it would end what they serve.
     """
+    left = [name for name in serving if name not in asked]
+    if left:
+        raise RefusedError(
+            f"{', '.join(left[:MOST_NAMED])} serve other services of the store",
+            path="target.hosts",
+            hint="name them there too, or give this service a store of its own",
+        )
+
+
+async def _read_token(way: Connector, host: Placed) -> str:
+    """Ray's token from a host's own file; empty where it cannot be had."""
     try:
-        async with way.reading(head) as host:
-            ran = await host.run(("cat", TOKEN), seconds=READ_SECONDS)
-    except HostGoneError as gone:
-        raise TargetError(f"{head.name}: {gone.reason}", hint=gone.hint) from gone
-    if ran.code != 0 or not ran.out.strip():
-        raise TargetError(f"{head.name}: {TOKEN} cannot be read", hint="access.sudo, or user: root")
-    return ran.out.strip()
+        async with way.reading(host) as session:
+            ran = await session.run(("cat", TOKEN), seconds=READ_SECONDS)
+    except HostGoneError:
+        return ""
+    return ran.out.strip() if ran.code == 0 else ""
 
 
 def _refuse(plans: Mapping[str, HostPlan]) -> None:

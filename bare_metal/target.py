@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from llmops.errors import RefusedError, TargetError
 from llmops.events import Finished, Flow, Planned, Previewed, Progress, Warned
 from llmops.opening import ANY_TIME, Gate, admit, closed_to, closed_to_end, until_open
 from llmops.planning import Facts, Plan, make_plan
+from llmops.releases import records
 from llmops.spec import BareMetalTarget as Wanted
 from llmops.spec import Deployment
+from llmops.waiting import wait
 from llmops.workflow import Confirm
 from serving.agent import AgentTarget
 from serving.models import Models
@@ -76,6 +79,11 @@ class BareMetalTarget(AgentTarget):
         self._look = look = self.site.look(deployment, target, shared=shared)
         for out in look.choice.left_out:
             yield Warned(f"{out.host} is left out: {out.why}")
+        if look.former:
+            yield Warned(
+                f"the head moves from {', '.join(look.former)} to {look.choice.head.name}: nothing"
+                " answers from when the one ends until the other serves"
+            )
         if look.cluster.system.firewall is None and look.choice.workers:
             yield Warned(
                 "nothing keeps others from Ray's ports on these hosts: set system.firewall in"
@@ -113,13 +121,15 @@ class BareMetalTarget(AgentTarget):
         look = self._look
         if look is None:
             raise TypeError("planning looks at the hosts")
-        closed = partial(closed_to, self, deployment, planned)
+        # A head that moves is an outage, so windows bind it, too, where the release is the same.
+        bound = replace(planned, changed=planned.changed or bool(look.former))
+        closed = partial(closed_to, self, deployment, bound)
         admit(closed(time.time()), gate)
         if (planned.changed or look.changes) and not confirm(planned):
             raise RefusedError("nothing was changed")
         if closed(time.time()) is not None and gate.emergency is None:
             yield from until_open(closed, time.time, time.sleep)
-        yield from self._set_up(look)
+        yield from self._judged(deployment.name, self._set_up(look))
         self._look = None
         finished = yield from super().deploy(
             on_agent(deployment),
@@ -128,18 +138,36 @@ class BareMetalTarget(AgentTarget):
             planner=planner,
             gate=gate,
         )
-        yield from self._taken_off(look)
+        yield from self._judged(deployment.name, self._taken_off(look))
         return finished
 
+    def _judged(self, service: str, steps: Flow[None]) -> Flow[None]:
+        """Steps, whose failure says whether the last good release still serves."""
+        try:
+            yield from steps
+        except TargetError as error:
+            serving = self._serves(service) and self.presence().alive
+            raise TargetError(error.message, hint=error.hint, serving=serving) from error
+
     def _set_up(self, look: Look) -> Flow[None]:
-        """The agents of the chosen hosts, the head's first; and their first signs of life."""
-        yield from self._done(look.cluster, look.choice.hosts, look.plans, look.wants)
+        """The agents of the chosen hosts, and their first signs of life."""
+        former = [host for host in hosts_of(look.cluster) if host.name in look.former]
+        if former:
+            yield from self._done(look.cluster, former, look.plans, look.wants)
+            yield from wait("agent", self._lapsing, FIRST_SIGN)
+        hosts = [host for host in look.choice.hosts if host not in former]
+        yield from self._done(look.cluster, hosts, look.plans, look.wants)
         yield from self.await_agent(FIRST_SIGN)
         yield from self.await_machines(len(look.choice.workers), FIRST_SIGN)
 
+    def _lapsing(self) -> str | None:
+        """Why the next head cannot be told from the former yet."""
+        return "the former head's lease has not run out" if self.presence().alive else None
+
     def _taken_off(self, look: Look) -> Flow[None]:
         """Hosts that served before: only now, since what replaces them serves."""
-        hosts = [host for host in hosts_of(look.cluster) if host.name in look.leaving]
+        away = set(look.leaving) - set(look.former)
+        hosts = [host for host in hosts_of(look.cluster) if host.name in away]
         yield from self._done(look.cluster, hosts, look.plans, look.wants)
 
     def _done(
@@ -168,26 +196,53 @@ class BareMetalTarget(AgentTarget):
             said = "; ".join(f"{name}: {why}" for name, why in list(failed.items())[:MOST_NAMED])
             raise TargetError(said, hint="run it again once that is mended: it goes on from there")
 
+    def stands(self, service: str) -> bool:  # noqa: ARG002 - a target's signature
+        """Whether anything of the service may be there: hosts without a release, too, so `destroy`
+        itself looks."""
+        return True
+
     def destroy(self, service: str, *, gate: Gate = ANY_TIME) -> Flow[Finished]:
-        """Take the release away; with the last one of the store, the agents of its hosts."""
+        """Take the release away; with the last one of the store, the agents of its hosts.
+
+        Raises:
+            InputError: When neither a release of it nor an agent is there.
+            TargetError: When no agent answers, and other services of the store would end with it;
+                or when a host failed.
+        """
         finished = Finished(None, changed=True, url="")
-        if self.presence().alive:
+        others = any(self._serves(name) for name in self.store.services() if name != service)
+        begun = bool(self.store.read(service)[0].releases)
+        if begun and self.presence().alive:
             finished = yield from super().destroy(service, gate=gate)
-        else:
-            self.history(service)
+        elif begun:
             admit(closed_to_end(self, self.store.read(service)[0], time.time()), gate)
+            if others:
+                raise TargetError(
+                    f"no agent answers for {self.address}, and other services are to go on there",
+                    hint="llmops deploy brings an agent back; then destroy again",
+                )
             yield Warned("no agent answers: the release ends with its agents")
-        if any(self._serves(name) for name in self.store.services() if name != service):
+        if others:
+            self.history(service)  # says so where there is none of it
             yield Warned("other services of the store go on: its hosts stay set up")
             return finished
+        yield from self._emptied(service, begun=begun)
+        return finished
+
+    def _emptied(self, service: str, *, begun: bool) -> Flow[None]:
+        """No agent on the hosts, and no live release in the store: the next agent would bring it
+        back."""
         ending = self.site.ending()
+        if not begun and not ending.hosts:
+            self.history(service)  # says that there is none
         yield from self._done(ending.cluster, ending.hosts, ending.plans, ending.wants)
+        history, version = self.store.read(service)
+        if history.live is not None:
+            self.store.write(records.end(history, time.time()), version)
         for name, why in ending.silent.items():
             yield Warned(f"{name} did not answer, and may still be set up: {why}")
-        yield Warned(
-            f"agents that are left on the hosts that answered: none of {len(ending.hosts)}"
-        )
-        return finished
+        names = ", ".join(host.name for host in ending.hosts[:MOST_NAMED]) or "none was there"
+        yield Progress("hosts", f"agents taken off: {names}")
 
 
 def _same(again: Planned, agreed: Planned) -> bool:

@@ -2,8 +2,7 @@
 
 All of it follows from the cable plan. That a host with a rail less can be used at all is said by
 nobody: NCCL opens every adapter that it is told of, so a job that spans hosts fails or waits on it,
-while a replica inside one host does not notice. Refuses to guess what runs where: whoever knows
-tells it.
+while a replica inside one host does not notice. Says nothing of what runs where.
 """
 
 from __future__ import annotations
@@ -38,8 +37,6 @@ class Effects:
     """Cables that go dark."""
     capacity: float
     """Least share of its uplinks that any leaf keeps which stays up: 1 is all of them."""
-    running: tuple[str, ...] = ()
-    """What runs on hosts that go down, or spans hosts that lose a rail."""
 
     @property
     def silent(self) -> bool:
@@ -47,26 +44,17 @@ class Effects:
         return not self.hosts and not self.rails
 
 
-def effects_of(
-    plan: FabricPlan, part: Part, running: Iterable[tuple[str, frozenset[str]]] = ()
-) -> Effects:
+def effects_of(plan: FabricPlan, part: Part) -> Effects:
     """What a part takes with it.
 
     Args:
         plan: The cable plan.
         part: What goes down.
-        running: What runs, by name, and the hosts that it is on.
     """
     dark = [one for one in plan.cables if _touches(one, part.nodes)]
-    hosts = frozenset({part.host}) if part.host else frozenset()
+    hosts = (part.host,) if part.host else ()
     rails = tuple(_rails(plan, part)) if not part.host else ()
-    lame = frozenset(host for loss in rails for host in loss.hosts)
-    hit = sorted(
-        name
-        for name, places in running
-        if places & hosts or (len(places) > 1 and places & lame)
-    )  # fmt: skip
-    return Effects(part, tuple(sorted(hosts)), rails, len(dark), _capacity(plan, part), tuple(hit))
+    return Effects(part, hosts, rails, len(dark), _capacity(plan, part))
 
 
 def _touches(cable: Cable, nodes: frozenset[str]) -> bool:

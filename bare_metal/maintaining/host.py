@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bare_metal.health import Health, Thresholds, checks_of, verdicts
 from bare_metal.hosts.connection import Connector, Unreachable
@@ -53,7 +52,7 @@ def leaving(cluster: Cluster, host: Placed, way: Connector, why: str, within: st
         within: How long its replicas may take to be elsewhere, such as `10min`.
 
     Raises:
-        RefusedError: When it is the head.
+        RefusedError: When it is the head, or something on it is in the way.
         TargetError: When it does not answer.
     """
     facts = _facts(host, way)
@@ -61,11 +60,11 @@ def leaving(cluster: Cluster, host: Placed, way: Connector, why: str, within: st
     if role == "head":
         raise RefusedError(
             f"{host.name} is the head for {store}: its endpoint goes with it",
-            hint="deploy with another one first: name it as the first of target.hosts",
+            hint="deploy without it first: name the others in target.hosts",
         )
     agent = AgentUnwanted(store, within) if store else None
     want = replace(_bare(cluster, host), agent=agent, maintenance=why)
-    return Stay(host, want, plan(facts, want), role, store)
+    return Stay(host, want, _planned(facts, want), role, store)
 
 
 def returning(
@@ -74,6 +73,7 @@ def returning(
     """What is to do so that a host may be given work again, and whether it passes its checks.
 
     Raises:
+        RefusedError: When something on it is in the way.
         TargetError: When it does not answer.
     """
     facts = _facts(host, way)
@@ -82,7 +82,7 @@ def returning(
     )
     role, store = serves(facts) or ("", "")
     want = replace(_bare(cluster, host), maintenance="")
-    return Stay(host, want, plan(facts, want), role, store), health
+    return Stay(host, want, _planned(facts, want), role, store), health
 
 
 def carried_out(stay: Stay, way: Connector, told: Callable[[str, str], None]) -> None:
@@ -92,11 +92,19 @@ def carried_out(stay: Stay, way: Connector, told: Callable[[str, str], None]) ->
         TargetError: When something failed; what was done stays, and the next run goes on.
     """
     name = stay.host.name
-    found: Any = apply({name: stay.plan}, (stay.host,), {name: stay.want}, way, told=told)[name]
+    found = apply({name: stay.plan}, (stay.host,), {name: stay.want}, way, told=told)[name]
     if isinstance(found, Done):
         return
     why = found.why if isinstance(found, Failed) else found.reason
     raise TargetError(f"{name}: {why}", hint="run it again once that is mended: it goes on")
+
+
+def _planned(facts: HostFacts, want: Desired) -> HostPlan:
+    made = plan(facts, want)
+    if made.refusals:
+        first = made.refusals[0]
+        raise RefusedError(f"{want.host}: {first.why}", hint=first.hint)
+    return made
 
 
 def _facts(host: Placed, way: Connector) -> HostFacts:

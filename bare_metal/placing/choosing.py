@@ -51,11 +51,6 @@ class Choice:
         """The scalable units that they stand in."""
         return tuple(dict.fromkeys(host.unit for host in self.hosts))
 
-    @property
-    def usd_per_hour(self) -> float:
-        """What they cost an hour, by the cluster's file; 0 where it says nothing."""
-        return sum(host.hourly for host in self.hosts)
-
 
 def hosts_needed(deployment: Deployment, target: BareMetalTarget, cluster: Cluster) -> int:
     """How many hosts the service takes.

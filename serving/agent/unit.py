@@ -1,7 +1,8 @@
 """The systemd unit of an agent, or of a worker, on a machine that llmops sets up. Pure.
 
-Restarting the agent leaves what serves alone (`KillMode=process`): it finds it again. It runs as a
-user that owns nothing but its state.
+Restarting the agent leaves what serves alone (`KillMode=process`): it finds it again. So /tmp is
+the machine's: a private one would be a new one with each start, and its sockets lie there. It runs
+as a user that owns nothing but its state.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 SERVICE = "llmops-agent.service"
 
 _HARDENED = (
-    "NoNewPrivileges", "ProtectHome", "PrivateTmp", "ProtectKernelTunables",
-    "ProtectKernelModules", "ProtectControlGroups", "RestrictSUIDSGID",
+    "NoNewPrivileges", "ProtectHome", "ProtectKernelTunables", "ProtectKernelModules",
+    "ProtectControlGroups", "RestrictSUIDSGID",
 )  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 A host is a real sshd in namespaces: its own network, joined to the others' by a bridge in a further
 one that leads nowhere; its own processes, so that killing its first one is a power cut; and its own
-/etc, /opt, /var/lib and /run, laid over this machine's. Every command that asks a host runs inside
-the bridge's network. What is not a host's own: the kernel, /tmp, and the programs. Its account
+/etc, /opt, /var/lib, /run and /tmp, laid over this machine's. Every command that asks a host runs
+inside the bridge's network. What is not a host's own: the kernel, and the programs. Its account
 `llmops` is root by another name, since this machine's Python may lie where no other account reads;
 and `systemctl` is a stand-in. So neither rights of accounts nor units are shown here. Root's shell
 is `sh`, so that nobody's profile runs for each command.
@@ -23,6 +23,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.bare_metal.sshd import DYING
+
 NETWORK = "10.77.0"
 OVERLAID = ("etc", "opt", "var/lib")
 STANDIN = Path(__file__).parent / "standin" / "systemctl.py"
@@ -35,8 +37,9 @@ for at in {overlaid}; do
   mkdir -p {root}/$name {root}/$name.work
   mount -t overlay overlay -o lowerdir=/$at,upperdir={root}/$name,workdir={root}/$name.work /$at
 done
-mkdir -p {root}/run {root}/state
+mkdir -p {root}/run {root}/tmp {root}/state
 mount --bind {root}/run /run
+mount --bind {root}/tmp /tmp
 mkdir -p /run/sshd /opt/llmops/current/venv/bin
 ln -sfn {llmops} /opt/llmops/current/venv/bin/llmops
 echo lab > /opt/llmops/current/complete
@@ -66,7 +69,9 @@ SetEnv PATH={root}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin STANDIN
 def missing() -> list[str]:
     """What the lab needs and this machine lacks."""
     lacking = [
-        name for name in ("unshare", "nsenter", "ip", "ssh-keygen") if not shutil.which(name)
+        name
+        for name in ("unshare", "setpriv", "nsenter", "ip", "ssh-keygen")
+        if not shutil.which(name)
     ]
     if not Path("/usr/sbin/sshd").exists():
         lacking.append("sshd")
@@ -145,8 +150,8 @@ class Lab:
         )  # fmt: skip
         with (self.folder / f"{name}.log").open("wb") as log:
             outer = subprocess.Popen(
-                ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-                 "sh", "-c", script],
+                [*DYING, "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child",
+                 "--mount-proc", "sh", "-c", script],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         host = LabHost(name, address, root, outer)
@@ -199,7 +204,8 @@ def laboratory() -> Iterator[Lab]:
     """A network without hosts, and nothing of it left in the end."""
     # Not below /tmp: paths there may be too long for sockets, and overlays want a real disk.
     folder = Path(tempfile.mkdtemp(prefix="llmops-lab-", dir="/var/tmp"))
-    bridge = subprocess.Popen(["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL)
+    command = [*DYING, "unshare", "--net", "sleep", "infinity"]
+    bridge = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     lab = Lab(folder, bridge)
     try:
         own = Path("/proc/self/ns/net").readlink()

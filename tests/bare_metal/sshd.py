@@ -26,6 +26,8 @@ FIRST = 2
 PROGRAMS = Path(__file__).parent / "programs"
 LLMOPS = Path(sys.executable).with_name("llmops")
 DEADLINE = 120.0
+DYING = ("setpriv", "--pdeathsig", "KILL", "--")
+"""Before a command: the kernel ends it with who started it, however that ends."""
 
 _START = """\
 set -eu
@@ -59,7 +61,7 @@ SetEnv STATE={folder}/state PATH={programs}:/usr/local/sbin:/usr/local/bin:/usr/
 
 def missing() -> list[str]:
     """What is needed and not here."""
-    needed = ("unshare", "ssh-keygen", "useradd", "runuser")
+    needed = ("unshare", "setpriv", "ssh-keygen", "useradd", "runuser")
     lacking = [name for name in needed if shutil.which(name) is None]
     if not Path("/usr/sbin/sshd").exists():
         lacking.append("sshd (Debian: openssh-server)")
@@ -159,7 +161,7 @@ def _host(above: Path, name: str, address: str, port: int) -> Iterator[SshHost]:
         address=address, port=port, folder=folder, keys=above / "site", programs=PROGRAMS
     )
     (folder / "sshd_config").write_text(config)
-    command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+    command = [*DYING, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
                "sh", "-c", _START, "start", str(folder)]  # fmt: skip
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(

@@ -24,25 +24,17 @@ def _plan(units: int = 2, hosts: int = 4, radix: int = 16, **fabric: int) -> Fab
 PLAN = _plan()
 
 
-def test_a_host_takes_itself_and_what_runs_on_it() -> None:
-    running = [("chat/1", frozenset({"su1-001"})), ("chat/2", frozenset({"su1-002"}))]
-    found = effects_of(PLAN, find_part(PLAN, "su1-001"), running)
+def test_a_host_takes_itself_and_its_cables() -> None:
+    found = effects_of(PLAN, find_part(PLAN, "su1-001"))
     assert (found.hosts, found.rails, found.cables) == (("su1-001",), (), 8)
-    assert found.running == ("chat/1",)
     assert found.capacity == 1.0
 
 
-def test_a_leaf_takes_one_rail_of_its_units_hosts_and_only_what_spans_them() -> None:
-    running = [
-        ("one-host", frozenset({"su1-001"})),
-        ("two-hosts", frozenset({"su1-001", "su1-002"})),
-        ("elsewhere", frozenset({"su2-001", "su2-002"})),
-    ]
-    found = effects_of(PLAN, find_part(PLAN, "leaf-su1-r3"), running)
+def test_a_leaf_takes_one_rail_of_its_units_hosts() -> None:
+    found = effects_of(PLAN, find_part(PLAN, "leaf-su1-r3"))
     assert not found.hosts
     (loss,) = found.rails
     assert (loss.unit, loss.rail, len(loss.hosts)) == ("su1", 3, 4)
-    assert found.running == ("two-hosts",)
 
 
 def test_a_rail_takes_the_leaves_of_every_unit_and_of_one_where_that_is_said() -> None:

@@ -8,9 +8,10 @@ from bare_metal.hosts.operations.model import Change, Desired, Kept, Payload, Re
 from bare_metal.hosts.operations.payload import payload_of
 from bare_metal.hosts.operations.planning import OPERATIONS, HostPlan, desired, plan
 from bare_metal.hosts.operations.telling import named, plan_data, preview
-from bare_metal.hosts.operations.wanted import AgentUnwanted, AgentWanted, Role
+from bare_metal.hosts.operations.wanted import AT_ONCE, AgentUnwanted, AgentWanted, Role
 
 __all__ = [
+    "AT_ONCE",
     "AgentUnwanted",
     "AgentWanted",
     "Change",

@@ -23,7 +23,8 @@ from bare_metal.hosts.operations.model import (
     write,
 )
 from bare_metal.hosts.operations.program import COMPLETE, CURRENT
-from bare_metal.hosts.operations.wanted import AgentUnwanted, AgentWanted, Role
+from bare_metal.hosts.operations.wanted import AT_ONCE, AgentUnwanted, AgentWanted, Role
+from llmops.units import Duration
 from serving.agent import SERVICE, AgentUnit, unit_text
 
 ACCOUNT = "llmops"
@@ -37,19 +38,44 @@ APPLIED = f"{ETC}/agent.sha256"
 """What the agent was started with; written last, so that after a cut it is started anew."""
 UNIT = f"/etc/systemd/system/{SERVICE}"
 LLMOPS = f"{CURRENT}/venv/bin/llmops"
+UNWRITABLE = frozenset(" \t%$'\"\\")
+"""What means something of its own in a command of a unit."""
+
+_NOTE = """\
+set -eu
+printf %s "$(cat "$1")" | sha256sum | cut -c 1-64 > "$2.llmops-new"
+mv -f "$2.llmops-new" "$2"
+"""
+"""Notes the token that is there: of two runs at once the one's may lie where the other looks."""
 
 _LEAVE = """\
 set -eu
-set -a
-. "$1"
-if [ -f "$2" ]; then . "$2"; fi
-set +a
+if [ ! -f "$1" ] || [ ! -x "$4" ] || [ ! -f "$7" ] || ! id -u "$3" > /dev/null 2>&1; then
+  # An earlier run came further, or somebody took them away: Ray can be asked by nobody.
+  systemctl kill --signal=SIGKILL "$8" || true
+  exit 0
+fi
+# Not as a shell would read them: systemd takes values as they are, and an error would tell them.
+taken() {
+  while IFS= read -r line || [ -n "$line" ]; do
+    case "$line" in
+      [A-Za-z_]*=*)
+        value=${line#*=}
+        value=${value#\\"}
+        export "${line%%=*}=${value%\\"}" ;;
+    esac
+  done < "$1"
+}
+taken "$1"
+if [ -f "$2" ]; then taken "$2"; fi
 shift 2
 exec setpriv --reuid="$1" --regid="$1" --init-groups -- "$2" agent --store "$3" --address "$4" \\
-  --token-file "$5" --worker --leave "$6"
+  --token-file "$5" --worker --leave "$7"
 """
 
 STOP_SECONDS = 120.0
+LEAVE_SECONDS = 600.0
+"""What leaving takes beside its replicas: llmops and Ray are imported, and a raylet ends."""
 
 
 def agent(facts: HostFacts, want: Desired) -> Iterator[Said]:
@@ -86,9 +112,17 @@ def _running(facts: HostFacts, want: Desired, agent: AgentWanted) -> Iterator[Sa
     if other is not None and other[1] != agent.store:
         yield Refusal(f"it serves for {other[1]}", "destroy what runs there, or take another host")
         return
+    if UNWRITABLE & set(agent.store):
+        yield Refusal(
+            f"systemd would not take the store's address as it is: {agent.store}",
+            "a path without spaces, quotes, backslashes, % and $",
+        )
+        return
     digest = _digest(want, agent)
     unit = known(facts.units, "units").get(SERVICE)
-    if ours.get(APPLIED) != f"{digest}\n":
+    if ours.get(APPLIED) != f"{digest}\n" or ours.get(DIGEST) != f"{agent.digest}\n":
+        if other is not None and other[0] != agent.role and unit is not None:
+            yield _killed(f"end what it runs as the {other[0]}")
         yield from _account(facts)
         yield from _token(ours, agent)
         yield from _texts(ours, want, agent)
@@ -125,7 +159,7 @@ def _token(ours: Mapping[str, str], agent: AgentWanted) -> Iterator[Change]:
         return
     yield write(TOKEN, f"{agent.token}\n", "put Ray's token there", mode="0600")
     yield Change(f"give it to {ACCOUNT}", ("chown", f"{ACCOUNT}:{ACCOUNT}", TOKEN))
-    yield write(DIGEST, f"{agent.digest}\n", "note which token it is")
+    yield Change("note which token it is", ("sh", "-c", _NOTE, "note", TOKEN, DIGEST))
 
 
 def _texts(ours: Mapping[str, str], want: Desired, agent: AgentWanted) -> Iterator[Change]:
@@ -171,20 +205,30 @@ def _gone(facts: HostFacts, want: Desired, agent: AgentUnwanted) -> Iterator[Sai
         yield Kept("no agent of it is there")
         return
     role, store = found
-    if role == "head":  # its runtime would outlive the agent, and a Ray without one helps nobody
-        yield Change("end what it runs", ("systemctl", "kill", "--signal=SIGKILL", SERVICE))
+    # A head's runtime would outlive the agent, and a Ray without one helps nobody. systemctl kills
+    # nothing of a unit that systemd has let go, since nothing of it runs any more.
+    at_once = role == "head" or agent.within == AT_ONCE
+    if at_once and SERVICE in known(facts.units, "units"):
+        yield _killed("end what it runs")
     yield Change(
         "stop the agent, now and for good", ("systemctl", "disable", "--now", SERVICE),
         seconds=STOP_SECONDS,
     )  # fmt: skip
-    if role == "worker":
-        words = (SETTINGS, SECRETS, ACCOUNT, LLMOPS, store, want.address, TOKEN, agent.within)
+    if not at_once:
+        files = (SETTINGS, SECRETS, ACCOUNT, LLMOPS)
+        words = (*files, store, want.address, TOKEN, SERVICE, agent.within)
         yield Change(
             "take it out of the Ray, its replicas first",
-            ("sh", "-c", _LEAVE, "leave", *words), seconds=3600.0,
+            ("sh", "-c", _LEAVE, "leave", *words),
+            seconds=Duration.parse(agent.within).seconds + LEAVE_SECONDS,
         )  # fmt: skip
-    yield Change("take its files away", ("rm", "-f", UNIT, SETTINGS, TOKEN, DIGEST, APPLIED))
+    # The unit last: it is what tells the next run that this one was cut off.
+    yield Change("take its files away", ("rm", "-f", APPLIED, DIGEST, TOKEN, SETTINGS, UNIT))
     yield reload_units()
+
+
+def _killed(why: str) -> Change:
+    return Change(why, ("systemctl", "kill", "--signal=SIGKILL", SERVICE))
 
 
 __all__ = ["TOKEN", "agent", "serves", "unit_of"]

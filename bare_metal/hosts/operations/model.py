@@ -99,7 +99,8 @@ def known(value: T | Unknown, what: str) -> T:
 _WRITE = """\
 set -eu
 mkdir -p "$(dirname "$1")"
-cat > "$1.llmops-new"
+rm -f "$1.llmops-new"
+(umask 077; cat > "$1.llmops-new")
 if [ "$(sha256sum < "$1.llmops-new" | cut -c 1-64)" != "$3" ]; then
   echo "the file did not come whole" >&2
   exit 1

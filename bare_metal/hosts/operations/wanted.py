@@ -9,6 +9,9 @@ from typing import Literal
 
 Role = Literal["head", "worker"]
 
+AT_ONCE = ""
+"""Replicas end where they are, and Ray is not asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class AgentWanted:
@@ -35,7 +38,7 @@ class AgentUnwanted:
     store: str
     """Of which store; that of another is left alone."""
     within: str = "10min"
-    """How long its replicas may take to be elsewhere."""
+    """How long its replicas may take to be elsewhere, or `AT_ONCE`."""
 
 
-__all__ = ["AgentUnwanted", "AgentWanted", "Role"]
+__all__ = ["AT_ONCE", "AgentUnwanted", "AgentWanted", "Role"]

@@ -1,9 +1,9 @@
 """Stands in for systemctl on the test's hosts, which have no systemd: one service, no cgroups.
 
-It does what a unit says as far as the tests need it: its environment files, a temporary folder of
-its own (PrivateTmp), KillMode=process, and `kill` of everything that the service started, which is
-known by a variable in its environment. What it does not do: restart a service that died, run it as
-another user, harden it, or keep a journal. So it does not show that systemd would take a unit.
+It does what a unit says as far as the tests need it: its environment files, KillMode=process, and
+`kill` of everything that the service started, which is known by a variable in its environment. What
+it does not do: restart a service that died, run it as another user, harden it, or keep a journal.
+So it does not show that systemd would take a unit.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from pathlib import Path
 UNITS = Path("/etc/systemd/system")
 STATE = Path(os.environ["STANDIN"])
 """Where this host's services are noted."""
-PRIVATE = Path("/run/t")
-"""The service's own temporary folder; its name is short, since sockets lie below it."""
 MARK = "STANDIN_UNIT"
 STOP = 90.0
 
@@ -93,8 +91,7 @@ def _start(name: str) -> None:
     if _running(name):
         return
     lines = (UNITS / name).read_text().splitlines()
-    PRIVATE.mkdir(exist_ok=True, mode=0o1777)
-    environment = {"PATH": os.environ["PATH"], MARK: name, "TMPDIR": str(PRIVATE)}
+    environment = {"PATH": os.environ["PATH"], MARK: name}
     for path in _values(lines, "EnvironmentFile"):
         file = Path(path.removeprefix("-"))
         if file.exists() or not path.startswith("-"):
