@@ -322,7 +322,9 @@ class LocalTarget:
         try:
             probe.ask()
         except TargetError as error:
-            raise self._runtime.failed(release) or error from error
+            if (failed := self._runtime.failed(release)) is None:
+                raise
+            raise failed from error
 
     def shift(
         self, release: Release, share: int = 100, beside: Release | None = None

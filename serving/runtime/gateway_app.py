@@ -76,7 +76,10 @@ class ServeUpstream:
         engine = self._engines.get(release, release.number)
         name = application_name(release.service, engine)
         if name not in self._handles:
-            handle = serve.get_deployment_handle(REPLICA, name)
+            try:
+                handle = serve.get_deployment_handle(REPLICA, name)
+            except KeyError as error:
+                raise UpstreamGone(f"{name} does not run") from error
             self._handles[name] = handle.options(stream=True, method_name="handle")
         return self._handles[name]
 
@@ -87,8 +90,12 @@ class ServeUpstream:
             UpstreamGone: When the replica died or is not there.
             UpstreamBusy: When every replica is full.
         """
+        # A replica that an earlier version has started, while this one is installed already, takes
+        # no release and names none: it is told only where an engine answers for several.
+        hosted = release in self._engines
+        asked = (release.number,) if hosted else ()
         pieces = self._handle(release).remote(
-            request.method, request.path, request.headers, request.body, release.number
+            request.method, request.path, request.headers, request.body, *asked
         )
         try:
             with _translated():
@@ -96,7 +103,8 @@ class ServeUpstream:
         except asyncio.CancelledError:
             pieces.cancel()  # the client has gone: nobody waits for what the engine would generate
             raise
-        _check_answered(release, headers)
+        if hosted or ANSWERED_BY in dict(headers):
+            _check_answered(release, headers)
         return UpstreamResponse(status=status, headers=headers, body=_body(pieces))
 
     def follow(self, services: Mapping[str, Any]) -> None:
@@ -254,7 +262,9 @@ class Gateway:
         while True:
             await asyncio.sleep(5.0)
             for release in self._app.quiet(CANARY_EVERY):
-                with contextlib.suppress(UpstreamGone, UpstreamBusy, TimeoutError):
+                # Also when a replica fails at it, as one whose adapter cannot be loaded does: where
+                # this task ends, Serve takes the whole gateway for ended.
+                with contextlib.suppress(UpstreamGone, UpstreamBusy, TimeoutError, RayError):
                     await asyncio.wait_for(self._generate(release), 30.0)
 
     async def _generate(self, release: ReleaseRef) -> None:

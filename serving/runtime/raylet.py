@@ -22,6 +22,9 @@ from serving.runtime import launcher
 from serving.runtime.network import Network
 from serving.runtime.paths import RuntimePaths
 
+ASK = 60.0
+"""Seconds that Ray may take to accept that a machine leaves."""
+
 STOP = 20.0
 """Seconds that a raylet may take to end."""
 
@@ -99,10 +102,13 @@ class Raylet:
         environment = launcher.environment(self._paths, dict(os.environ), self._network)
         command = [sys.executable, "-m", "serving.runtime.draining", head,
                    self._paths.node.read_text(), str(seconds)]  # fmt: skip
-        asked = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment,
-            cwd="/", check=False,
-        )  # fmt: skip
+        try:
+            asked = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment,
+                cwd="/", timeout=ASK, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise TargetError(f"Ray does not answer within {ASK:g} s at {head}") from error
         if asked.returncode != 0:
             said = asked.stderr.strip().splitlines() or ["no reason was told"]
             raise TargetError(f"Ray does not drain this machine: {said[-1]}")

@@ -136,12 +136,18 @@ class Replica:
             await self._adapters.follow(user_config["adapters"])
 
     async def handle(
-        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes, release: int
+        self,
+        method: str,
+        path: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        release: int | None = None,
     ) -> AsyncGenerator[Any, None]:
         """Answer one request for a release: yields `(status, headers)`, then the body in pieces.
 
-        The headers name the release that has answered.
+        The headers name the release that has answered; None asks for the engine's own.
         """
+        release = self._run.release if release is None else release
         if self._adapters is not None:
             body = await self._adapters.body(release, body)
         elif release != self._run.release:

@@ -4,8 +4,8 @@
                 lineage.json     where it comes from
                 manifest.json    SHA-256 and size of each of the others
 
-Refused are pickles, links and folders: what is kept can be read by anybody without running code. A
-byte that changes afterwards is found before an engine reads it.
+Refused are pickles and links, and folders are left out: what is kept can be read by anybody without
+running code. A byte that changes afterwards is found before an engine reads it.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ another's gate stands against it, it is refused.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from serving.finetune.artefacts.merging import merge as merged
 from serving.models import Models
 
 _RUN = re.compile(r"(?:run://)?([a-z][-a-z0-9]*)(?:/([1-9][0-9]{0,8}))?", re.ASCII)
+
+READ_HERE = ("local", "agent")
+"""Targets that can be this machine; what else they lack, their own plan refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,8 @@ def promotion(
         despite_gate: Why it is to be served although its evaluation refused it.
 
     Raises:
-        InputError: When there is no such run, nothing is live, or its record does not say enough.
+        InputError: When there is no such run, nothing is live, its record does not say enough, or
+            its target cannot read what lies here.
         ModelError: When the artefact is damaged.
         RefusedError: When its evaluation refused it and no reason is given, or it is weights.
     """
@@ -98,15 +103,27 @@ def promotion(
 
 
 def served_runs(home: Path) -> frozenset[tuple[str, int]]:
-    """Names and numbers of the runs whose adapters any recorded release of this home answers with,
-    or would after a rollback."""
+    """Names and numbers of the runs whose adapter or weights any recorded release of this home
+    answers with, or would after a rollback."""
     from serving.local import LocalTarget  # which needs this package
 
     store = LocalTarget(home).store
     releases = [one for name in store.services() for one in store.read(name)[0].releases]
-    adapters = (release.plan.model.adapter for release in releases)
-    found = (run_of(adapter.source) for adapter in adapters if adapter is not None)
+    models = [release.plan.model for release in releases]
+    sources = [model.source for model in models]
+    sources += [model.adapter.source for model in models if model.adapter is not None]
+    found = (run_of(source) or _run_below(home, source) for source in sources)
     return frozenset(run for run in found if run is not None)
+
+
+def _run_below(home: Path, source: str) -> tuple[str, int] | None:
+    """The run in whose folder an address lies: whole and merged weights are served in place."""
+    try:
+        parts = Path(source.removeprefix("file://")).relative_to(home / "finetune").parts
+    except ValueError:
+        return None
+    name, runs, number = parts[:3] if len(parts) > 2 else ("", "", "")
+    return (name, int(number)) if runs == "runs" and number.isdecimal() else None
 
 
 def _runs(home: Path, name: str) -> Path:
@@ -137,12 +154,19 @@ def _live(releases: Sequence[Release]) -> tuple[Release, Deployment]:
     if live is None:
         raise InputError("the service has no live release", hint="llmops deploy")
     try:
-        return live, Deployment.model_validate(live.plan.asked)
+        deployment = Deployment.model_validate(live.plan.asked)
     except ValidationError as error:
         raise InputError(
             f"the record of release {live.number} does not say what was asked for",
             hint="write the adapter into its spec (model.adapter), and llmops deploy",
         ) from error
+    if deployment.target.kind not in READ_HERE:
+        raise InputError(
+            f"what a run has made lies on this machine, where the target {deployment.target.kind}"
+            " cannot read it",
+            hint="put the weights where it can, name them as model.source, and llmops deploy",
+        )
+    return live, deployment
 
 
 def _check_gate(artefact: Artefact, reason: str | None, *, weights: bool) -> None:
@@ -172,9 +196,14 @@ def _merged(home: Path, artefact: Artefact, live: Release) -> Path:
             f" the service serves {model.source} at {model.revision[:12]}",
             hint="promote it to a service of the weights that it was trained on",
         )
+    folder = artefact.directory.with_name("merged")
+    if folder.exists():
+        return kept.verify(folder).directory
     weights = Models(home / "models").verified(model.source, model.revision)
     made = merged(weights, artefact.directory, artefact.directory.with_name("merged-made"))
-    return kept.keep(made, artefact.directory.with_name("merged"), artefact.lineage).directory
+    done = kept.keep(made, folder, artefact.lineage).directory
+    shutil.rmtree(made, ignore_errors=True)  # as large as the weights
+    return done
 
 
 def _with(deployment: Deployment, changed: Mapping[str, Any], canary: int | None) -> Deployment:
@@ -188,4 +217,12 @@ def _with(deployment: Deployment, changed: Mapping[str, Any], canary: int | None
         upkeep = dict(asked.get("maintenance", {}))
         upkeep |= {"strategy": "canary", "canary": upkeep.get("canary", {}) | {"share": canary}}
         asked["maintenance"] = upkeep
-    return Deployment.model_validate(asked)
+    try:
+        return Deployment.model_validate(asked)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        where = ".".join(str(part) for part in wrong["loc"])
+        raise InputError(
+            f"{where}: {wrong['msg']}",
+            hint="a reason for --despite-gate has 200 characters at most",
+        ) from error

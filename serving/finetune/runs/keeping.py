@@ -101,6 +101,8 @@ def let_go(named: Named, keep_runs: int) -> None:
     """Remove the oldest runs beyond those that are kept; never one that is served."""
     from serving.finetune.artefacts import served_runs
 
+    for half in named.runs.glob("*.gone"):  # a kill fell into its removal
+        shutil.rmtree(half, ignore_errors=True)
     old = named.numbers()[:-keep_runs]
     if not old:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,27 @@ def test_the_runs_that_releases_answer_with_are_known(tmp_path: Path) -> None:
     history, _ = records.begin(History("chat"), make_plan(spec, facts()), 1.0)
     (tmp_path / "releases" / "chat.json").write_text(dumps(history))
     assert served_runs(tmp_path) == {("style", 3)}
+
+
+@pytest.mark.parametrize("last", ["artefact", "merged"])
+def test_so_are_those_whose_weights_are_served_in_place(tmp_path: Path, last: str) -> None:
+    weights = tmp_path / "finetune" / "style" / "runs" / "4" / last
+    assert served_runs(tmp_path) == frozenset()
+    plan = make_plan(deployment(model=MODEL), facts())
+    plan = replace(plan, model=replace(plan.model, source=f"file://{weights}"))
+    history, _ = records.begin(History("chat"), plan, 1.0)
+    (tmp_path / "releases" / "chat.json").write_text(dumps(history))
+    assert served_runs(tmp_path) == {("style", 4)}
+
+
+def test_a_reason_that_is_too_long_is_told_and_not_thrown(home: Path) -> None:
+    with pytest.raises(InputError, match="despite_gate") as caught:
+        promotion(home, "style/2", live(), despite_gate="x" * 201)
+    assert "200 characters" in caught.value.hint
+
+
+def test_a_target_that_cannot_read_it_here_is_refused(home: Path) -> None:
+    spec = deployment(model=MODEL, target={"kind": "kubernetes"})
+    plan = replace(live()[0].plan, asked=spec.model_dump(mode="json"))
+    with pytest.raises(InputError, match="the target kubernetes cannot read it"):
+        promotion(home, "whole/1", (Release("chat", 3, plan, State.LIVE, 0.0),))

@@ -13,14 +13,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import RayTaskError
 
 from llmops.errors import ModelError
 from llmops.releases import Release, State
 from serving.engines import Adapters, UnknownReleaseError
 from serving.engines import adapters as module
 from serving.engines.adapters import name_of, number_of
-from serving.gateway import GatewayConfig, ReleaseRef, UpstreamGone
-from serving.runtime.gateway_app import ServeUpstream, _check_answered
+from serving.gateway import GatewayConfig, ReleaseRef, UpstreamGone, UpstreamRequest
+from serving.runtime.gateway_app import Gateway, ServeUpstream, _check_answered
 from serving.serve_config import RuntimeSettings, render, routes
 from tests.finetuning.serving.test_adapter_plans import FIRST, planned, with_adapter
 from tests.planning.worlds import deployment
@@ -232,3 +233,58 @@ def test_an_answer_of_another_release_is_not_passed_on(told: str | None) -> None
     with pytest.raises(UpstreamGone, match="has answered for release 2"):
         _check_answered(ReleaseRef("chat", 2), headers)
     _check_answered(ReleaseRef("chat", 2), [("x-llmops-answered-by", "2")])
+
+
+async def test_a_release_is_named_only_to_an_engine_that_answers_for_several() -> None:
+    """A replica that an earlier version has started takes none, and names none in its answer."""
+    asked: list[tuple[Any, ...]] = []
+
+    class Handle:
+        def remote(self, *arguments: Any) -> Any:
+            asked.append(arguments[4:])
+            return self._pieces(arguments[4:])
+
+        async def _pieces(self, release: tuple[int, ...]) -> Any:
+            yield 200, [("x-llmops-answered-by", str(*release))] if release else []
+
+    upstream = ServeUpstream()
+    upstream.follow({"chat": {"releases": [{"release": 1}, {"release": 2, "engine": 1}]}})
+    upstream._handles["chat-r1"] = Handle()
+    request = UpstreamRequest("POST", "/v1/completions", [], BODY, "x")
+    for number in (1, 2):
+        answer = await upstream.send(ReleaseRef("chat", number), request)
+        assert answer.status == 200
+    assert asked == [(), (2,)]
+
+
+async def test_a_release_that_fails_at_the_gateways_own_question_ends_no_gateway(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Serve restarts a gateway of which a task has ended, and with it what serves every other."""
+    failures = [
+        RayTaskError("handle", "", error).as_instanceof_cause()
+        for error in (ModelError("a byte"), UnknownReleaseError("not told of release 2"))
+    ]
+
+    async def at_once(_seconds: float) -> None:
+        return None
+
+    async def generate(_release: ReleaseRef) -> None:
+        raise failures.pop() if failures else asyncio.CancelledError
+
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+    quiet = SimpleNamespace(quiet=lambda _seconds: [ReleaseRef("chat", 2)])
+    gateway: Any = SimpleNamespace(_app=quiet, _generate=generate)
+    with pytest.raises(asyncio.CancelledError):
+        await Gateway._canary(gateway)
+    assert not failures
+
+
+async def test_a_release_that_does_not_run_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_deployment: str, name: str) -> Any:
+        raise KeyError(name)
+
+    monkeypatch.setattr("ray.serve.get_deployment_handle", none)
+    request = UpstreamRequest("POST", "/v1/completions", [], BODY, "x")
+    with pytest.raises(UpstreamGone, match="chat-r7 does not run"):
+        await ServeUpstream().send(ReleaseRef("chat", 7), request)

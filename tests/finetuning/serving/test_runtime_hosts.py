@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from llmops.errors import TargetError
 from llmops.releases import History, Phase, Release
+from serving.local import LocalTarget
 from serving.local import members as members_file
+from serving.local import target as module
 from serving.local.members import Members
 from serving.local.runtime import Runtime
 from serving.local.store import FileReleaseStore
@@ -91,3 +94,26 @@ def test_what_answers_for_a_release_is_known(world: World) -> None:
     assert [world.runtime.engine("chat", n) for n in (1, 2, 3, 9)] == [
         "chat-r1", "chat-r1", "chat-r1", "chat-r9",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", [False, True])
+def test_a_probe_that_fails_is_never_its_own_cause(
+    world: World, monkeypatch: pytest.MonkeyPatch, word: bool
+) -> None:
+    """Who looks for what is behind an error, as an agent does, must come to an end."""
+    target = LocalTarget(world.home)
+    there = SimpleNamespace(path=lambda *_: world.home, reach=lambda _: ("http://x/v1", None))
+    monkeypatch.setattr(target, "_models", there)
+    monkeypatch.setattr(target, "_door", lambda _: there)
+    monkeypatch.setattr(target, "operator_key", lambda _: "key")
+
+    def ask() -> None:
+        raise TargetError("the probe says so")
+
+    monkeypatch.setattr(module, "Probe", lambda **_: SimpleNamespace(ask=ask))
+    if word:
+        world.fails(TWO)
+    with pytest.raises(TargetError, match="a byte" if word else "the probe says so") as caught:
+        list(target.verify(TWO))
+    behind = caught.value.__cause__
+    assert (str(behind) == "the probe says so") if word else behind is None
