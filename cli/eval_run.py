@@ -81,6 +81,7 @@ def command(
     from serving.evaluate import Settings
 
     asked = Asked(name, url, model, key_env, weights, adapter, release, context, namespace)
+    evaluations.check_conditions(no_worse_than, least, most)
     found, folder = evaluations.measure(
         asked, sets or [], metrics or [], out, Settings(seed, concurrency, token_budget),
         max_tokens=max_tokens, limit=limit,

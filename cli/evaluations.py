@@ -251,6 +251,20 @@ def _metrics(names: Sequence[str]) -> tuple[Metric, ...]:
         raise InputError(str(error), hint=f"metrics are {', '.join(Metric)}") from error
 
 
+def check_conditions(rival: Path | None, least: list[str] | None, most: list[str] | None) -> None:
+    """Refuse conditions that cannot be read, before anything is asked.
+
+    Raises:
+        InputError: Naming the first.
+    """
+    from serving.evaluate import read_evaluation
+
+    bounds(least, "--min")
+    bounds(most, "--max")
+    if rival is not None:
+        read_evaluation(rival)
+
+
 def judged(
     found: Evaluation,
     rival: Path | None,

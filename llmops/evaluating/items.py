@@ -202,6 +202,8 @@ def _text(found: Mapping[str, Any], key: str, path: str = "") -> str:
     value = found.get(key)
     if not isinstance(value, str) or not value.strip():
         raise _Wrong(f"expected text, found {_kind(value)}", path=path or key)
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise _Wrong("expected text, found half of a surrogate pair", path=path or key)
     return value
 
 

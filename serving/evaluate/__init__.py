@@ -2,7 +2,7 @@
 
 from serving.evaluate.comparing import compare, decide
 from serving.evaluate.harness import HarnessScore, run_harness
-from serving.evaluate.journal import Journal, Record, opened
+from serving.evaluate.journal import Journal, Record, keep, opened
 from serving.evaluate.live import Live, Question
 from serving.evaluate.running import (
     Evaluation,
@@ -42,6 +42,7 @@ __all__ = [
     "evaluate",
     "examine",
     "fitting",
+    "keep",
     "next_folder",
     "opened",
     "read_evaluation",

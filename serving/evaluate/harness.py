@@ -1,9 +1,10 @@
 """Tasks of lm-evaluation-harness against an endpoint, by its own clients and its own scoring.
 
 It runs in a process of its own, since its import takes long and its task files may bring code: run
-only such as you trust. Only task files that are named are read, and nothing is fetched: their data
-must lie on this machine. It is told the key by its environment and speaks to the endpoint itself,
-so an endpoint behind a proxy that wants credentials of its own is refused.
+only such as you trust. It looks at all task files in the folders of those that are named, runs only
+these, and fetches nothing: their data must lie on this machine. It is told the key by its
+environment and speaks to the endpoint itself, so an endpoint behind a proxy that wants credentials
+of its own is refused.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 from llmops.errors import InputError, TargetError
 from serving.client import Endpoint, Line
+from serving.evaluate.journal import keep
 
 SHOWN = 600
 """Characters of the process's last words that a message repeats."""
@@ -92,7 +94,12 @@ def run_harness(
             hint="use --url with an address that clients reach",
         )
     names = [task_name(file) for file in files]
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be used: {error.strerror}", hint="name a folder that you may write to"
+        ) from error
     job = {
         "chat": chat,
         "url": f"{endpoint.url}/{'chat/completions' if chat else 'completions'}",
@@ -107,9 +114,7 @@ def run_harness(
     document = _run(job, folder / "harness.log", endpoint.key)
     found = tuple(_scores(document))
     text = json.dumps({"tasks": [score.document() for score in found]}, indent=1)
-    new = folder / "harness.new"
-    new.write_text(text + "\n", encoding="utf-8")
-    new.replace(folder / "harness.json")
+    keep(folder / "harness.json", text + "\n")
     return found
 
 
@@ -124,6 +129,7 @@ def _run(job: dict[str, Any], log: Path, key: str) -> dict[str, Any]:
         "no_proxy": "*",
     }
     with log.open("wb") as errors:
+        os.fchmod(errors.fileno(), 0o600)
         done = subprocess.run(
             [sys.executable, "-m", "serving.evaluate.harness_worker"],
             input=json.dumps(job).encode(),

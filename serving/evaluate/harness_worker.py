@@ -11,9 +11,12 @@ import os
 import sys
 from typing import Any
 
+from serving.evaluate.worker import end_with_parent
+
 
 def main() -> int:
     """Run a job's tasks; 0 when they were scored, 2 when something that they need is missing."""
+    end_with_parent()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     job = json.load(sys.stdin)

@@ -8,13 +8,14 @@ item is measured again.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from llmops.errors import BusyError, InputError, TargetError
 
@@ -71,20 +72,51 @@ class Journal:
         Raises:
             TargetError: When the disk is full.
         """
+        self.put(record.document())
+        self.records[record.key] = record
+
+    def put(self, document: dict[str, Any]) -> None:
+        """Append a line.
+
+        Raises:
+            TargetError: When the disk is full.
+        """
         try:
-            self.file.write(json.dumps(record.document()) + "\n")
+            self.file.write(json.dumps(document) + "\n")
             self.file.flush()
         except OSError as error:
-            raise TargetError(
-                f"{self.file.name} cannot be written: {error}",
-                hint="make room and give the same command again: it goes on from here",
-                serving=True,
-            ) from error
-        self.records[record.key] = record
+            raise _unwritten(Path(self.file.name), error) from error
 
     def lost(self) -> dict[str, str]:
         """Items that could not be measured, and why."""
         return {f"{r.set}/{r.item}": r.error for r in self.records.values() if r.error}
+
+
+def _unwritten(file: Path, error: OSError) -> TargetError:
+    return TargetError(
+        f"{file} cannot be written: {error}",
+        hint="make room and give the same command again: it goes on from here",
+        serving=True,
+    )
+
+
+def keep(file: Path, text: str) -> None:
+    """Write a file so that it is whole or not there, also after a loss of power.
+
+    Raises:
+        TargetError: When the disk is full.
+    """
+    new = file.with_name(file.name + ".new")
+    try:
+        # Half of a surrogate pair, which an endpoint may send, becomes JSON's own escape.
+        with new.open("w", encoding="utf-8", errors="backslashreplace") as output:
+            new.chmod(0o600)
+            output.write(text)
+            output.flush()
+            os.fsync(output.fileno())
+        new.replace(file)
+    except OSError as error:
+        raise _unwritten(file, error) from error
 
 
 @contextmanager
@@ -97,26 +129,41 @@ def opened(folder: Path, what: dict[str, Any]) -> Iterator[Journal]:
 
     Raises:
         BusyError: When another process writes it.
-        InputError: When it is of another evaluation, or damaged.
+        InputError: When it is of another evaluation or damaged, or the folder cannot be used.
+        TargetError: When the disk is full.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(folder / "lock", mode=0o600, timeout=0)
+    lock = _locked(folder)
+    path = folder / FILE
     try:
-        lock.acquire()
-    except Timeout as error:
-        raise BusyError(f"another command evaluates in {folder}") from error
-    try:
-        path = folder / FILE
         known = _read(path, what)
-        with path.open("a" if known is not None else "w", encoding="utf-8") as file:
+        file = path.open("a" if known is not None else "w", encoding="utf-8")
+        try:
             path.chmod(0o600)
             journal = Journal(file, {record.key: record for record in known or ()})
             if known is None:
-                file.write(json.dumps({"evaluation": what}) + "\n")
-                file.flush()
+                journal.put({"evaluation": what})
             yield journal
+        finally:
+            with suppress(OSError):  # a full disk was told of when the line was written
+                file.close()
     finally:
         lock.release()
+
+
+def _locked(folder: Path) -> BaseFileLock:
+    lock = FileLock(folder / "lock", mode=0o600, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock.acquire()
+    except Timeout as error:
+        raise BusyError(
+            f"another command evaluates in {folder}", hint="wait for it, or use another folder"
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be used: {error.strerror}", hint="name a folder that you may write to"
+        ) from error
+    return lock
 
 
 def _read(path: Path, what: dict[str, Any]) -> list[Record] | None:
@@ -133,8 +180,8 @@ def _read(path: Path, what: dict[str, Any]) -> list[Record] | None:
     if len(whole) < len(content):
         with path.open("r+b") as file:
             file.truncate(len(whole))
-    first, *lines = whole.decode().splitlines()
     try:
+        first, *lines = whole.decode().splitlines()
         header = json.loads(first)["evaluation"]
         records = [Record(**json.loads(line)) for line in lines]
     except (ValueError, KeyError, TypeError) as error:

@@ -170,7 +170,11 @@ class _Round:
                 return
             finally:
                 self._budget.settle(most, asked.sample if asked else None)
-            self._journal.add(record)
+            try:
+                self._journal.add(record)
+            except TargetError as error:  # raised out of here it would come as a group of errors
+                self._end = error
+                return
             self._done += 1
             self._tell(f"{self._done} of {self._total} questions answered")
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from llmops.errors import InputError
 from llmops.evaluating import Metric, Scores, read_scores
 from serving.client import Spread, spread_document
-from serving.evaluate.journal import Journal, Record, opened
+from serving.evaluate.journal import Journal, Record, keep, opened
 from serving.evaluate.metrics import of_item, score
 from serving.evaluate.tasks import Settings, Task
 
@@ -109,8 +109,8 @@ def evaluate(
             return read_evaluation(folder)
         subject.measure(tasks, journal, settings, tell)
         found = _sum_up(what, tasks, journal)
-        _keep(folder / ITEMS, _lines(tasks, journal.records, found.scores))
-        _keep(folder / RESULT, json.dumps(found.document(rows=True), indent=1) + "\n")
+        keep(folder / ITEMS, _lines(tasks, journal.records, found.scores))
+        keep(folder / RESULT, json.dumps(found.document(rows=True), indent=1) + "\n")
     return found
 
 
@@ -175,7 +175,7 @@ def read_evaluation(place: Path) -> Evaluation:
             f"there is no finished evaluation at {file}",
             hint="give the evaluation's command again: it goes on where it was",
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is no result of an evaluation: {error}") from error
 
 
@@ -255,11 +255,3 @@ def worst(place: Path, count: int) -> list[dict[str, Any]]:
             if shown[item["set"]] <= count:
                 found.append(item)
     return found
-
-
-def _keep(file: Path, text: str) -> None:
-    """Write a file so that it is whole or not there."""
-    new = file.with_suffix(".new")
-    new.write_text(text, encoding="utf-8")
-    new.chmod(0o600)
-    new.replace(file)

@@ -132,6 +132,8 @@ def _follow(
         pass  # it has ended already, and its last words say why
     done, said = 0, {}
     for line in process.stdout:
+        if not line.endswith(b"\n"):
+            break  # a kill fell into it
         document = json.loads(line)
         if "item" in document:
             journal.add(Record(**document))

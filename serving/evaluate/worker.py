@@ -33,7 +33,7 @@ class Refused(Exception):
 
 def main() -> int:
     """Measure a job's items; 0 when all were tried, 2 when the model cannot be had."""
-    _end_with_parent()
+    end_with_parent()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     job = json.load(sys.stdin)
@@ -48,7 +48,7 @@ def main() -> int:
     return 0
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Have the kernel end this process when the one that asked ends, however that is: its pipe
     would break at the next item only, and a batch may take minutes. Linux only."""
     if sys.platform != "linux":

@@ -50,6 +50,7 @@ def test_the_digest_is_of_what_is_said_and_not_of_how() -> None:
         ('{"prompt": "a"}', "", "expected a reference"),
         ('{"prompt": " ", "reference": "b"}', "prompt", "expected text, found an empty text"),
         ('{"prompt": "a", "reference": 4}', "reference", "expected text, found a number"),
+        ('{"prompt": "a", "reference": "\\ud800"}', "reference", "half of a surrogate pair"),
         ('{"prompt": "a", "references": []}', "references", "expected a list of texts"),
         ('{"messages": [], "reference": "b"}', "messages", "expected a list of messages"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Callable
@@ -14,7 +15,17 @@ import pytest
 from llmops.errors import InputError, LlmopsError, RefusedError, TargetError
 from llmops.evaluating import Item, ItemSet, Metric, Turn
 from serving.client import Endpoint
-from serving.evaluate import Evaluation, Live, Settings, Task, evaluate, read_evaluation, worst
+from serving.evaluate import (
+    Evaluation,
+    Journal,
+    Live,
+    Record,
+    Settings,
+    Task,
+    evaluate,
+    read_evaluation,
+    worst,
+)
 from serving.evaluate import live as module
 from tests.client.server import DONE, KEY, Answer, Server, event, refusal
 
@@ -240,3 +251,30 @@ def test_items_file_has_what_was_said(server: Server, endpoint: Endpoint, tmp_pa
 
 def test_a_key_is_no_part_of_what_an_endpoint_is(endpoint: Endpoint) -> None:
     assert KEY not in json.dumps(Live(replace(endpoint)).document())
+
+
+def test_a_full_disk_is_said_and_not_thrown_as_a_group(
+    server: Server, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.otherwise = say
+
+    def full(_journal: Journal, record: Record) -> None:
+        file = Path("/dev/full").open("w")  # noqa: SIM115 - closing it fails, as writing does
+        try:
+            Journal(file).put(record.document())
+        finally:
+            with contextlib.suppress(OSError):  # closing writes once more
+                file.close()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", full)
+        with pytest.raises(TargetError, match="No space left"):
+            run(endpoint, tmp_path / "e")
+    assert run(endpoint, tmp_path / "e").scores[0].n == N
+
+
+def test_a_folder_that_cannot_be_is_refused(endpoint: Endpoint, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="cannot be used"):
+        run(endpoint, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
