@@ -6,8 +6,8 @@ The same base, data, adapters, optimiser and seed, one epoch, one process with a
 in a process of its own and in turn; ours twice, as the noise floor. Tokens are those of documents:
 filling counts for nobody. The time is that of the training loop, from its start to its last step.
 The loss on what is held out is computed the same way for all, from the adapters that each leaves.
-"As people start it" keeps every default of `SFTConfig`; tuned packs, switches gradient
-checkpointing off, and fills as many tokens into a step as ours.
+"As people start it" keeps the defaults of `SFTConfig` for batches, lengths and gradient
+checkpointing; tuned packs, switches that off, and fills as many tokens into a step as ours.
 """
 
 from __future__ import annotations

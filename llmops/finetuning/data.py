@@ -148,7 +148,8 @@ class Data(Section):
     leakage: Literal["remove", "fail", "keep"] = "remove"
     """What is done with a row to learn from that is also held out, by the measure of `duplicates`:
     it is left out of what is learnt, the preparation fails, or it stays. A model is not better for
-    having seen the exam, so it is removed unless this says otherwise."""
+    having seen the exam, so it is removed unless this says otherwise. Files of `eval[].set` are not
+    looked at."""
 
     filters: Filters = Filters()
     """Which rows are left out."""
@@ -157,9 +158,10 @@ class Data(Section):
     """Which rows are taken for the same."""
 
     personal_data: Literal["redact", "fail", "keep"] = "redact"
-    """What is done with addresses, numbers of accounts, cards and telephones, and names that are
-    recognised: they are replaced by a word in brackets, the preparation fails, or they stay. A
-    model repeats what it learnt, so they are replaced unless this says otherwise."""
+    """What is done with addresses of e-mail and of machines, numbers of accounts, cards and
+    telephones, and keys of well-known services: they are replaced by a word in brackets, the
+    preparation fails, or they stay. A model repeats what it learnt, so they are replaced unless
+    this says otherwise. Names of people and postal addresses are not found."""
 
     chat_template: Place | None = None
     """File with a chat template in Jinja, for a base that has none or another. Left out it is the

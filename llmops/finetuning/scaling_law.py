@@ -125,7 +125,7 @@ def varied(points: Sequence[Point]) -> Varied:
         Varied.PARAMETERS: {point.parameters for point in points},
         Varied.TOKENS: {point.tokens for point in points},
     }
-    differ = [what for what, found in sizes.items() if max(found) >= 1.1 * min(found)]
+    differ = [what for what, found in sizes.items() if found and max(found) >= 1.1 * min(found)]
     if len(differ) == 2:
         return _both(points, sizes)
     what = differ[0] if differ else Varied.TOKENS
@@ -166,8 +166,8 @@ def _spans(what: Varied, found: set[int]) -> None:
 def steps(points: Sequence[Point], what: Varied, times: float) -> tuple[Step, ...]:
     """The questions that runs can answer, about so many times the largest one.
 
-    With the model fixed, compute grows with the tokens. Where both vary, twice the compute is
-    split as the largest run's own term would have it by the caller, who knows the law.
+    With the model fixed, compute grows with the tokens. Where both vary, how more compute is best
+    split needs the law: see `best_split`.
 
     Args:
         points: The runs.

@@ -130,8 +130,9 @@ class Hardware(Section):
     """CPU cores that compute in one worker. `auto` shares what the machine has between them."""
 
     memory: Bytes | Literal["auto"] = "auto"
-    """Memory that one worker may take in all, such as `6GiB`. `auto` shares what is free on the
-    machine between them."""
+    """Memory that one worker may take in all, such as `6GiB`: of its GPU where it trains on one.
+    The plan keeps within it; nothing ends a worker that takes more. `auto` shares what is free on
+    the machine between them, and takes what is free on a GPU."""
 
 
 __all__ = ["Checkpoints", "Hardware", "Strategy", "Training"]

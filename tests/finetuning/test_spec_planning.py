@@ -244,11 +244,27 @@ def _refusal(asked: FineTune, facts: TrainingFacts) -> RefusedError | None:
             "training: {workers: 8}\n", "smollm2-135m", CPU, "this machine has 4",
             {"training.workers"},
         ),
+        (  # were each number of workers tried with all others, this would take minutes
+            "training: {workers: 1024, tokens_per_step: 3000000}\n", "smollm2-135m", CPU,
+            "this machine has 4", {"training.workers"},
+        ),
         (
             "hardware: {device: gpu}\n", "smollm2-135m", CPU, "this machine has none",
             {"hardware.device"},
         ),
         ("method: {kind: qlora}\n", "smollm2-135m", CPU, "4 bits", {"method.kind"}),
+        (
+            "training: {precision: float16}\n", "smollm2-135m", CPU, "float16 is computed on a GPU",
+            {"training.precision"},
+        ),
+        (
+            "training: {precision: bfloat16, strategy: deepspeed-zero2, workers: 2}\n",
+            "smollm2-135m", CPU, "bfloat16 with deepspeed-zero2", {"training.precision"},
+        ),
+        (
+            "hardware: {memory: 2GiB}\n", "llama-3.1-8b", gpus(1), "hardware.memory",
+            {"hardware.memory"},
+        ),
         (
             "method: {kind: full}\ntraining: {strategy: tensor, tensor: 2, workers: 2}\n",
             "smollm2-135m", CPU, "9 attention heads, which 2 workers do not divide",

@@ -87,7 +87,7 @@ class TrainingPlan:
 
     name: str
     identity: str
-    """Digest of what was asked and of the base: two plans of one identity train the same."""
+    """Digest of what was asked and of the base; what the files of the data hold is not in it."""
     model: PlannedBase
     method: str
     device: Literal["cpu", "gpu"]

@@ -30,6 +30,10 @@ MOST_TOGETHER = 3
 SHORTEST = 128
 """Tokens of a sequence below which no suggestion goes."""
 
+FEW = 8
+"""Workers up to which every number is tried; above, those that divide what was asked for. With each
+of a thousand, what fits would be looked for in millions of sets."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -132,9 +136,13 @@ def _workers(spec: FineTune, machine: MachineFacts) -> Iterator[Change]:
     training = spec.training
     gpu = bool(machine.gpus) and spec.hardware.device != "cpu"
     cut = training.strategy if training.strategy in ("tensor", "pipeline") else ""
-    most = len(machine.gpus) if gpu else training.workers - 1
-    least = training.workers + 1 if gpu else 1
-    for number, workers in enumerate(range(least, most + 1) if gpu else range(most, 0, -1)):
+    more = range(training.workers + 1, len(machine.gpus) + 1)
+    fewer = (
+        count
+        for count in range(min(training.workers - 1, machine.cores), 0, -1)
+        if count <= FEW or training.workers % count == 0
+    )
+    for number, workers in enumerate(more if gpu else fewer):
         changes: dict[str, object] = {"training.workers": workers}
         if cut:
             changes[f"training.{cut}"] = workers

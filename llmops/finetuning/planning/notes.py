@@ -48,8 +48,7 @@ def notes_of(spec: FineTune, facts: TrainingFacts, way: Way, room: Room) -> tupl
         notes.append("the base has no chat template, and rows of messages will be refused:"
                      " data.chat_template gives one")  # fmt: skip
     if facts.counts is None and spec.training.steps is None:
-        notes.append("how many steps it takes is known once the data is prepared:"
-                     " llmops finetune data")  # fmt: skip
+        notes.append("how many steps it takes is known once the run has prepared its data")
     if (
         facts.counts is not None
         and facts.counts.longest * 4 < spec.training.sequence

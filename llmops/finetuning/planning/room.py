@@ -106,8 +106,13 @@ def _of_gpu(spec: FineTune, machine: MachineFacts) -> Room:
             changes={"training.workers": len(machine.gpus)},
         )  # fmt: skip
     free = sorted((gpu.free for gpu in machine.gpus), reverse=True)[:workers][-1]
+    left, asked = int(free * GPU_SHARE), spec.hardware.memory
     words = f"{GPU_SHARE:.0%} of the {Bytes(free).human()} that are free on a GPU"
-    return Room("gpu", int(free * GPU_SHARE), words, 0)
+    if asked != "auto" and asked <= left:
+        return Room("gpu", int(asked), "hardware.memory", 0)
+    if asked != "auto":
+        words = f"{words}; hardware.memory asks for {asked}"
+    return Room("gpu", left, words, 0)
 
 
 __all__ = ["BESIDE", "PROCESS", "Room", "device_of", "room_of"]

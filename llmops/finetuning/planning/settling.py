@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 
+from llmops.errors import RefusedError
 from llmops.finetuning.method import ALL_LINEAR, Full, Lora
 from llmops.finetuning.model import FineTune
 from llmops.finetuning.training_rules import groups
@@ -42,8 +44,20 @@ def learning_rate(spec: FineTune) -> Figure:
 
 
 def precision(spec: FineTune, device: str) -> Figure:
-    """The number format that is computed in, settled."""
-    asked = spec.training.precision
+    """The number format that is computed in, settled.
+
+    Raises:
+        RefusedError: When no CPU trains in the one that was asked for.
+    """
+    asked, strategy = spec.training.precision, spec.training.strategy
+    zero = strategy.startswith("deepspeed") and asked == "bfloat16"
+    if device == "cpu" and (asked == "float16" or zero):
+        words = f"{asked}{f' with {strategy}' if zero else ''}"
+        raise RefusedError(
+            f"{words} is computed on a GPU, and this training has none",
+            hint="set training.precision to auto", path="training.precision",
+            changes={"training.precision": "auto"},
+        )  # fmt: skip
     if asked != "auto":
         return Figure(asked, "training.precision")
     if device == "gpu":
@@ -77,7 +91,9 @@ def batches(spec: FineTune) -> list[Batch]:
     rows, asked = of_a_step(spec), spec.training.micro_batch
     if asked != "auto":
         return [Batch(asked, max(1, round(rows / asked)))]
-    return [Batch(micro, rows // micro) for micro in range(rows, 0, -1) if rows % micro == 0]
+    small = [one for one in range(1, isqrt(rows) + 1) if rows % one == 0]
+    divisors = {*small, *(rows // one for one in small)}
+    return [Batch(micro, rows // micro) for micro in sorted(divisors, reverse=True)]
 
 
 def setup_of(

@@ -186,14 +186,6 @@ def signature_of(text: str) -> bytes:
     return bytes(np.asarray(minhash.digest(), dtype="<u4").tobytes())
 
 
-def likeness(one: bytes, other: bytes) -> float:
-    """The estimate of how like two texts are, from their signatures."""
-    import numpy as np
-
-    same: Any = np.frombuffer(one, dtype="<u4") == np.frombuffer(other, dtype="<u4")
-    return float(np.mean(same))
-
-
 @cache
 def _minhash() -> Any:
     from datasketch import MinHash

@@ -65,9 +65,9 @@ def disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if "full" not in str(error):
-            raise
-        raise _full(folder) from error
+        if "full" in str(error):
+            raise _full(folder) from error
+        raise TargetError(f"{folder} cannot be written: {error}") from error
     except OSError as error:
         if error.errno in FULL or "No space left" in str(error):
             raise _full(folder) from error

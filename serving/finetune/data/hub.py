@@ -12,10 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from llmops.errors import InputError
 from llmops.finetuning import Rows
+from serving.finetune.data.endings import ENDINGS, ending_of
 
 ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)$")
-ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".json.gz", ".csv.gz",
-           ".txt", ".txt.gz")  # fmt: skip
 
 
 def fetch(rows: Rows, field: str, tell: Callable[[str], None]) -> tuple[Sequence[Path], str]:
@@ -36,7 +35,7 @@ def fetch(rows: Rows, field: str, tell: Callable[[str], None]) -> tuple[Sequence
         if not names:
             raise InputError(
                 f"{rows.source} has no file of the split '{rows.part}' that can be read",
-                hint=f"files are told by their names and end in {', '.join(ENDINGS[:5])}",
+                hint=f"files are told by their names and end in {', '.join(ENDINGS)}",
                 path=f"{field}.part",
             )
         paths = []
@@ -78,7 +77,7 @@ def _name(source: str, field: str) -> str:
 def _of_part(names: Sequence[str], part: str) -> list[str]:
     """The data files of a split: those with its name as a word in theirs; all, when there is only
     one and it names no split."""
-    data = sorted(name for name in names if name.lower().endswith(ENDINGS))
+    data = sorted(name for name in names if ending_of(name) in ENDINGS)
     words = {name: re.split(r"[^A-Za-z0-9]+", str(PurePosixPath(name))) for name in data}
     of_part = [name for name in data if part in words[name]]
     if of_part or len(data) != 1:

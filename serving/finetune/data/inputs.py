@@ -15,10 +15,8 @@ from llmops.errors import InputError
 from llmops.finetuning import Data, Rows, path_of
 from llmops.units import Bytes
 from serving.finetune.data import hub
+from serving.finetune.data.endings import ENDINGS, ending_of
 from serving.finetune.data.rows import Side
-
-ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt")
-PACKED = ".gz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,31 +85,35 @@ def find(data: Data, tell: Callable[[str], None]) -> tuple[Input, ...]:
     return tuple(_hashed(one, labels[one.path], tell) for one in found)
 
 
-def ending_of(name: str) -> str:
-    """A name's ending, apart from `.gz`."""
-    return Path(name.removesuffix(PACKED)).suffix.lower()
-
-
 def _paths(rows: Rows, field: str, tell: Callable[[str], None]) -> tuple[Sequence[Path], str]:
     path = path_of(rows.source)
     if path is None:
         paths, revision = hub.fetch(rows, field, tell)
         return paths, revision
-    named = (
-        [path] if path.exists() else sorted(Path(path.anchor).glob(str(path)[len(path.anchor) :]))
-    )
+    try:
+        named = _matching(path)
+        for one in named:
+            _refuse_unreadable(one, field)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path} cannot be looked for: {why}", path=f"{field}.source") from error
     if not named:
         raise InputError(
             f"{path} does not exist",
             hint="a relative source is looked for beside the spec file",
             path=f"{field}.source",
         )
-    for one in named:
-        _refuse_unreadable(one, field)
     return named, ""
 
 
+def _matching(path: Path) -> Sequence[Path]:
+    if path.exists():
+        return [path]
+    return sorted(Path(path.anchor).glob(str(path)[len(path.anchor) :]))
+
+
 def _refuse_unreadable(path: Path, field: str) -> None:
+    str(path).encode()  # results name it, so a name that is no UTF-8 is an error of its own kind
     if not path.is_file():
         raise InputError(
             f"{path} is not a file",

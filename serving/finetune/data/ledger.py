@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 SHOWN = 5
 """Examples of each step, and of each of removal and change."""
@@ -92,7 +92,3 @@ class Ledger:
         # Hidden before it is cut: half of a number would not be recognised any more.
         hidden = self._hide(text)
         return hidden if len(hidden) <= LONGEST else hidden[:LONGEST] + " …"
-
-    def examples(self) -> list[dict[str, object]]:
-        """All examples, as data."""
-        return [{"step": step.name} | asdict(one) for step in self.steps for one in step.examples]

@@ -10,12 +10,13 @@ from typing import Any
 
 from llmops.errors import InputError
 from llmops.finetuning import path_of
+from llmops.planning import digest
 from serving.finetune.data import folder as folders
 from serving.finetune.data import report
 from serving.finetune.data.inputs import Input, find
 from serving.finetune.data.ledger import Ledger
 from serving.finetune.data.pipeline import Outcome, Pipeline
-from serving.finetune.data.settings import FORMAT, Settings, digest_of, library_versions
+from serving.finetune.data.settings import FORMAT, Settings, library_versions
 from serving.finetune.data.tokens import Tokenizer
 
 
@@ -54,17 +55,17 @@ def prepare(settings: Settings, base: Path, folder: Path, tell: Callable[[str], 
     inputs = find(settings.data, tell)
     tokenizer = _tokenizer(settings, base)
     identity = _identity(settings, inputs, tokenizer) | {"libraries": libraries}
-    digest = digest_of(identity)
-    ready = folder / digest
+    named = digest(identity)
+    ready = folder / named
     with folders.held(folder):
         had = folders.manifest_of(ready)
         if had is not None:
-            return Prepared(ready, digest, False, had)
+            return Prepared(ready, named, False, had)
         if ready.exists():
             tell("what was prepared before is damaged: it is prepared anew")
-        with folders.appearing(folder, digest) as part:
+        with folders.appearing(folder, named) as part:
             manifest = _prepared(settings, inputs, tokenizer, identity, part, tell)
-        return Prepared(ready, digest, True, manifest)
+        return Prepared(ready, named, True, manifest)
 
 
 def _tokenizer(settings: Settings, base: Path) -> Tokenizer:
@@ -160,5 +161,5 @@ def _manifest(
         "sequence": settings.sequence,
         "seed": settings.seed,
         "libraries": identity["libraries"],
-        "digest": digest_of(identity),
+        "digest": digest(identity),
     }

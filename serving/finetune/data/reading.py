@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -17,7 +18,8 @@ from typing import IO, Any, cast
 
 from llmops.errors import InputError
 from llmops.units import Bytes
-from serving.finetune.data.inputs import PACKED, Input
+from serving.finetune.data.endings import PACKED
+from serving.finetune.data.inputs import Input
 from serving.finetune.data.rows import Bad
 
 LONGEST = 64 * 2**20
@@ -43,7 +45,7 @@ def read(given: Input) -> Iterator[Record | Bad]:
     try:
         yield from READERS[given.kind](given)
         given.check_unchanged()
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _broken(given, f"is not whole: {error}") from error
     except OSError as error:
         raise _broken(given, f"cannot be read: {error.strerror or error}") from error
@@ -143,8 +145,8 @@ class _Array:
                 if not self._more():  # which moves the buffer
                     self._advance(self._at + ahead)
                     raise self._wrong(error.msg) from error
-            except RecursionError as error:
-                raise self._wrong("nested too deep") from error
+            except (RecursionError, ValueError) as error:
+                raise self._wrong("nested too deep, or a number too long") from error
             else:
                 # A number at the buffer's end may go on behind it.
                 if end < len(self._buffer) or not self._more():
@@ -203,7 +205,10 @@ def _separated(given: Input) -> Iterator[Record | Bad]:
     csv.field_size_limit(LONGEST)
     with _text(given) as file:
         rows = csv.reader(file, delimiter="\t" if given.kind == ".tsv" else ",", strict=True)
-        heads = next(rows, None)
+        try:
+            heads = next(rows, None)
+        except csv.Error as error:
+            raise _broken(given, f"has no heads of columns that can be read: {error}") from error
         if heads is None:
             return
         while True:
@@ -232,8 +237,10 @@ def _parquet(given: Input) -> Iterator[Record | Bad]:
                 for value in batch.to_pylist():
                     number += 1
                     yield Record(f"{given.label}:{number}", value)
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise _broken(given, f"is not Parquet, or damaged after row {number}") from error
+    except (OverflowError, ValueError) as error:  # bytes that are no text, days that no year has
+        raise _broken(given, f"has a value that cannot be read after row {number}") from error
 
 
 def _plain(given: Input) -> Iterator[Record | Bad]:

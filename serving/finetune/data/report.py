@@ -1,7 +1,7 @@
 """The report of a preparation: the same in Markdown and as a page, and the examples as data.
 
 The page needs nothing beside itself: its plots are drawn in it, and it loads nothing. Whatever text
-of a row it shows has been through the hiding of personal data.
+of a row it shows has been through the hiding of personal data, unless the data section keeps it.
 """
 
 from __future__ import annotations

@@ -6,9 +6,6 @@ inputs' own digests, the tokenizer, and the versions of the libraries that judge
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -18,8 +15,8 @@ from llmops.finetuning import Data, FineTune
 FORMAT = 1
 """Of the prepared folder. Raised whenever the same inputs would give other bytes."""
 
-LIBRARIES = ("datasketch", "ftfy", "matplotlib", "presidio-analyzer", "py3langid", "pyarrow",
-             "tokenizers", "transformers")  # fmt: skip
+LIBRARIES = ("datasketch", "ftfy", "jinja2", "matplotlib", "phonenumbers", "presidio-analyzer",
+             "py3langid", "pyarrow", "tokenizers", "transformers")  # fmt: skip
 """Libraries whose version can change the result."""
 
 
@@ -41,16 +38,6 @@ class Settings:
 def settings_of(spec: FineTune) -> Settings:
     """The settings of a fine-tuning whose places have been made absolute."""
     return Settings(spec.data, spec.training.sequence, spec.training.seed)
-
-
-def canonical(document: object) -> bytes:
-    """The one way in which a document is written to be hashed."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def digest_of(document: Mapping[str, object]) -> str:
-    """SHA-256 of a document, in hex."""
-    return hashlib.sha256(canonical(document)).hexdigest()
 
 
 def library_versions() -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 
 from llmops.finetuning import Rows
 from serving.finetune.data.reading import Record
@@ -60,10 +61,11 @@ def _preference(value: Mapping[str, object], rows: Rows) -> Iterable[Part]:
     elif rows.template is not None or prompt in value:
         asked = list(_asked(value, rows))
     else:  # both are whole conversations: what they share is what was asked
-        shared = 0
-        while shared < min(len(chosen), len(rejected)) and chosen[shared] == rejected[shared]:
-            shared += 1
-        asked, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
+        both = zip(chosen, rejected, strict=False)
+        asked = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], both)]
+    count = len(asked)
+    if chosen[:count] == asked == rejected[:count]:  # some rows say the prompt again
+        chosen, rejected = chosen[count:], rejected[count:]
     for name, turns in ((rows.columns.chosen, chosen), (rows.columns.rejected, rejected)):
         if not asked or not turns or turns[-1].role != "assistant":
             raise _WrongError(f"'{name}' is not an answer of the assistant to something asked")
@@ -102,7 +104,8 @@ def _turn(turn: object, where: str) -> Part:
     given = {key: value for key, value in turn.items() if value is not None}
     says = ("from", "value") if "from" in given else ("role", "content")
     if more := sorted(str(key) for key in given if key not in says):
-        raise _WrongError(f"{where}: '{more[0][:40]}' is not known; a message is {{role, content}}")
+        # As ASCII: half of a character could be printed and written nowhere.
+        raise _WrongError(f"{where}: {more[0][:40]!a} is not known; a message is {{role, content}}")
     role, content = (given.get(name) for name in says)
     if not isinstance(role, str) or role not in ROLES:
         raise _WrongError(f"{where}: its role is none of {', '.join(list(ROLES)[:4])}")

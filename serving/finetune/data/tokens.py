@@ -9,9 +9,10 @@ write the number of messages on top) is refused: which tokens are an answer woul
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -107,10 +108,10 @@ class Tokenizer:
                 hint="name one by data.chat_template, or give rows of format instruction or text",
                 path="data.chat_template",
             )
-        if self.template and format != "text" and not self._marks and not self._checked:
+        if self.template and format != "text" and not self._checked:
             self._checked = True
             try:
-                self._answers(TRIED)
+                self._spoken(TRIED)
             except _RefusedError as refused:
                 raise InputError(
                     f"the chat template refuses {_roles(TRIED)}: {refused}",
@@ -157,12 +158,15 @@ class Tokenizer:
             text = asked + parts[-1].text
             return text, [(0 if self._learn == "all" else len(asked), len(text))], True
         try:
-            text, spans = self._marked(parts) if self._marks else self._answers(parts)
+            text, spans = self._spoken(parts)
         except _NotAPrefixError as wrong:
             raise self._unclear(wrong, row.source) from wrong
         if row.format == "preference":
             spans = spans[-1:]
         return text, [(0, len(text))] if self._learn == "all" else spans, False
+
+    def _spoken(self, parts: Sequence[Part]) -> tuple[str, list[Span]]:
+        return self._marked(parts) if self._marks else self._answers(parts)
 
     def _answers(self, parts: Sequence[Part]) -> tuple[str, list[Span]]:
         """What each answer adds to the rendering before it, up to the end of its turn."""
@@ -182,25 +186,22 @@ class Tokenizer:
         """What the template itself marks as said by the assistant."""
         from transformers.utils.chat_template_utils import render_jinja_template
 
-        rendered, marked = render_jinja_template(
-            conversations=[_messages(parts)],
-            chat_template=self.template,
-            return_assistant_tokens_mask=True,
-            **self._tokenizer.special_tokens_map,
-        )
+        with _refusing():
+            rendered, marked = render_jinja_template(
+                conversations=[_messages(parts)],
+                chat_template=self.template,
+                return_assistant_tokens_mask=True,
+                **self._tokenizer.special_tokens_map,
+            )
         return rendered[0], [(int(begin), int(end)) for begin, end in marked[0]]
 
     def _render(self, parts: Sequence[Part], *, prompt: bool = False) -> str:
-        from jinja2 import TemplateError
-
-        try:
+        with _refusing():
             return str(
                 self._tokenizer.apply_chat_template(
                     _messages(parts), tokenize=False, add_generation_prompt=prompt
                 )
             )
-        except (TemplateError, ValueError, TypeError) as error:
-            raise _RefusedError(str(error)) from error
 
     def _encoded(self, rendered: Sequence[Rendered]) -> list[Encoded]:
         found: dict[int, Encoded] = {}
@@ -240,6 +241,17 @@ class _RefusedError(Exception):
     """The template does not render a conversation, for a reason of its own."""
 
 
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Name what a template raises, whichever way it is rendered."""
+    from jinja2 import TemplateError
+
+    try:
+        yield
+    except (TemplateError, ValueError, TypeError) as error:
+        raise _RefusedError(str(error)) from error
+
+
 class _NotAPrefixError(Exception):
     """A rendering does not begin with the one before it."""
 
@@ -255,9 +267,10 @@ def _load(base: Path) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(
             str(base), local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # the tokenizers library raises bare ones
+        why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"{base} has no tokenizer that can be loaded: {str(error).splitlines()[0][:200]}",
+            f"{base} has no tokenizer that can be loaded: {why[:200]}",
             hint="the base's folder needs its tokenizer.json and tokenizer_config.json",
         ) from error
     if not tokenizer.is_fast:

@@ -6,7 +6,7 @@ Fixed settings, row groups by counted rows, no time and no name of a machine in 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -109,23 +109,6 @@ class Writer:
         self._flush()
         self._file.close()
         self.totals.sha256 = sha256_of(self._path)
-
-
-def read_samples(path: Path) -> Iterator[Sample]:
-    """The rows of a file that `Writer` wrote, a group at a time."""
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        pairs = "chosen_ids" in file.schema_arrow.names
-        names = ("chosen", "rejected") if pairs else ("",)
-        for batch in file.iter_batches(batch_size=256):
-            for row in batch.to_pylist():
-                yield Sample(row["source"], tuple(_reading(row, name) for name in names))
-
-
-def _reading(row: dict[str, Any], name: str) -> Encoded:
-    ids, mask = (f"{name}_ids", f"{name}_mask") if name else ("input_ids", "loss_mask")
-    return Encoded(tuple(row[ids]), tuple(row[mask]))
 
 
 def _schema(*, pairs: bool) -> Any:

@@ -108,4 +108,6 @@ def _turn(message: Any) -> Turn:
 def _text(value: object, name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"expected text as {name}")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(f"{name} has half of a surrogate pair, which is no text")
     return value

@@ -9,15 +9,14 @@ middle of a sentence, and an empty one to say nothing: both are left out and cou
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llmops.errors import InputError, TargetError
-from serving.evaluate import Live, Question, Record, Settings, opened
+from llmops.errors import InputError
+from serving.evaluate import Live, Question, Record, Settings, keep, opened
 from serving.finetune.distilling.prompts import Prompts
 
 SET = "prompts"
@@ -91,9 +90,9 @@ def distil(
         teacher.ask(questions, journal, settings, tell)
         found = [journal.records[question.key] for question in questions]
         taught = _sum_up(prompts, found)
-        _keep(out, _lines(prompts, found))
+        keep(out, _lines(prompts, found))
         document = {**what, "result": taught.document()}
-        _keep(manifest, json.dumps(document, indent=1) + "\n")
+        keep(manifest, json.dumps(document, indent=1) + "\n")
     shutil.rmtree(work, ignore_errors=True)
     return taught
 
@@ -160,21 +159,3 @@ def _lines(prompts: Prompts, found: list[Record]) -> str:
             answer = {"role": "assistant", "content": record.text}
             lines.append(json.dumps({"messages": [*turns, answer]}, ensure_ascii=False))
     return "".join(f"{line}\n" for line in lines)
-
-
-def _keep(file: Path, text: str) -> None:
-    """Write a file so that it is whole or not there, also after a loss of power."""
-    new = _beside(file, ".new")
-    try:
-        with new.open("w", encoding="utf-8") as opened_:
-            new.chmod(0o600)
-            opened_.write(text)
-            opened_.flush()
-            os.fsync(opened_.fileno())
-        new.replace(file)
-    except OSError as error:
-        raise TargetError(
-            f"{file} cannot be written: {error}",
-            hint="make room and give the same command again: it goes on from here",
-            serving=True,
-        ) from error

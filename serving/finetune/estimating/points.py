@@ -15,6 +15,7 @@ from typing import Any
 from llmops.errors import InputError, RefusedError
 from llmops.finetuning import Point
 from serving.finetune.runs import RunPaths
+from serving.models import tensors_of
 
 SAME = ("kind", "tokenizer", "template")
 """What of the prepared data's manifest must be the same, beside what is held out."""
@@ -72,14 +73,10 @@ def parameters_of(base: Path) -> int:
 
     Raises:
         InputError: When there is none.
+        ModelError: When a file is damaged.
     """
-    from safetensors import safe_open
-
-    total = 0
-    for file in sorted(base.glob("*.safetensors")):
-        with safe_open(file, "np") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - no mapping
-                total += math.prod(tensors.get_slice(name).get_shape())
+    files = sorted(base.glob("*.safetensors"))
+    total = sum(math.prod(tensor.shape) for file in files for tensor in tensors_of(file))
     if not total:
         raise InputError(f"{base} holds no safetensors")
     return total
@@ -105,8 +102,9 @@ def _point(line: str, where: str) -> Point:
         raise InputError(f"{where}: expected a JSON object, found text that is none") from error
     fields = found if isinstance(found, dict) else {}
     parameters, tokens, loss = (_number(fields.get(field)) for field in FIELDS)
-    if not (parameters and tokens and loss):
-        raise InputError(f"{where}: expected {', '.join(FIELDS)} as numbers above 0")
+    if not (parameters >= 1 and tokens >= 1 and loss):
+        raise InputError(f"{where}: expected {', '.join(FIELDS)} as numbers above 0, and the first"
+                         " two from 1")  # fmt: skip
     return Point(str(fields.get("name", where)), int(parameters), int(tokens), loss)
 
 

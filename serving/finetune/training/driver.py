@@ -76,6 +76,12 @@ def offered(job: TrainingJob) -> None:
     import torch
 
     if torch.cuda.is_available():
+        if job.workers > (gpus := torch.cuda.device_count()):  # Ray would wait for more for ever
+            raise RefusedError(
+                f"{job.workers} workers need as many NVIDIA GPUs, and this machine has {gpus}",
+                hint="set training.workers to what the machine has",
+                path="training.workers",
+            )
         return
     if job.method == "qlora":
         raise RefusedError(

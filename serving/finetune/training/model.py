@@ -7,7 +7,6 @@ Nothing is downloaded and no code of a model's folder is run.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -152,13 +151,3 @@ def pad(found: Any) -> int:
         if number is not None:
             return int(number)
     return 0
-
-
-def devices() -> int:
-    """GPUs that this machine has for training."""
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
-
-
-def complete(folder: Path) -> bool:
-    """Whether a folder has weights as safetensors."""
-    return any(folder.glob("*.safetensors"))

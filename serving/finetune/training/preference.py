@@ -39,9 +39,15 @@ class Pairs:
     """
 
     def __init__(self, parquet: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
         from datasets import Dataset
 
-        told = Dataset.from_parquet(str(parquet), cache_dir=None, keep_in_memory=True)
+        # Its own reading of Parquet would leave a copy in the user's cache.
+        try:
+            told = Dataset(pq.read_table(parquet))
+        except (OSError, pa.ArrowInvalid) as error:
+            raise unreadable(parquet, str(error)) from error
         absent = [name for name in COLUMNS if name not in told.column_names]
         if absent:
             raise unreadable(parquet, f"it has no column {' and '.join(absent)}")
@@ -134,6 +140,8 @@ def train(job: TrainingJob, rank: int, start: Checkpoint | None, vocabulary: int
 
     data = Path(job.data)
     pairs = Pairs(data / "train.parquet")
+    if not len(pairs):
+        raise unreadable(data, "nothing of it is to be learnt")
     held_out = Pairs(data / "eval.parquet") if (data / "eval.parquet").is_file() else None
     held_out = held_out if held_out is not None and len(held_out) else None
     tokenizer = models.tokenizer(job)

@@ -2,8 +2,8 @@
 
 `progress.jsonl` has one line for each step; a step that is done again after a kill has two, and the
 later one counts. `metrics.prom` is what the node exporter's textfile collector reads, replaced at
-once, so that no half of it is ever seen. Writing any of it never fails a training but for a full
-disk.
+once, so that no half of it is ever seen. A disk that takes none of it ends the training: it would
+take no checkpoint either.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Prepared documents for random access, at the price of pages that the kernel can drop.
 
-Parquet is read once, a row group at a time, into three flat files that are mapped: tokens, which of
-them are learnt, and where each document begins. Memory stays bounded by a row group whatever the
-size of the data. The files are made aside and renamed, and made again when the data are others.
+Parquet is read once, a batch at a time, into three flat files that are mapped: tokens, which of
+them are learnt, and where each document begins. Memory holds a few numbers for each document, and
+no token for longer than it is looked at. The files are made aside and renamed, and made again when
+the data are others.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from typing import Any
 from serving.finetune.training.failure import Failure, Kind, TrainingError
 
 COLUMNS = ("input_ids", "loss_mask")
+
+BLOCK = 4096
+"""Documents that are read, or whose learnt tokens are counted, at a time."""
 
 
 class Documents:
@@ -44,13 +48,23 @@ class Documents:
         """Tokens of each document, as int64; 0 for those of which nothing would be learnt."""
         import numpy as np
 
-        begins = np.asarray(self._begins)
-        sizes = np.diff(begins)
-        totals = np.concatenate([[0], np.cumsum(self._learnt, dtype=np.int64)])
+        sizes = np.diff(np.asarray(self._begins))
+        for first in range(0, len(sizes), BLOCK):
+            block = sizes[first : first + BLOCK]
+            block[self._learnt_in(first, block, capacity) == 0] = 0
+        return sizes
+
+    def _learnt_in(self, first: int, sizes: Any, capacity: int) -> Any:
+        """How many tokens are learnt of each document from `first` on."""
+        import numpy as np
+
+        begins = np.asarray(self._begins[first : first + len(sizes) + 1])
+        mask = self._learnt[begins[0] : begins[-1]]
+        totals = np.concatenate([[0], np.cumsum(mask, dtype=np.int64)])
+        own = begins[:-1] - begins[0]
+        ends = own + np.minimum(sizes, capacity)
         # A document's first token follows nothing, so it cannot be learnt.
-        ends = begins[:-1] + np.minimum(sizes, capacity)
-        learnt = totals[ends] - totals[np.minimum(begins[:-1] + 1, ends)]
-        return np.where(learnt > 0, sizes, 0)
+        return totals[ends] - totals[np.minimum(own + 1, ends)]
 
     def document(self, number: int, capacity: int) -> tuple[Any, Any]:
         """Token numbers (int32) and which are learnt (int8), cut at `capacity`."""
@@ -111,7 +125,7 @@ def _write(parquet: Path, aside: Path, split: int) -> None:
         raise unreadable(parquet, f"it has no column {' and '.join(absent)}")
     begins = [np.zeros(1, np.int64)]
     with (aside / "ids").open("wb") as ids, (aside / "learnt").open("wb") as learnt:
-        for group in file.iter_batches(columns=list(COLUMNS), batch_size=4096):
+        for group in file.iter_batches(columns=list(COLUMNS), batch_size=BLOCK):
             tokens, mask = group.column(0), group.column(1)
             sizes = np.asarray(pc.list_value_length(tokens), np.int64)
             np.asarray(tokens.flatten(), np.int32).tofile(ids)

@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 
 from llmops.errors import InputError
 from llmops.finetuning import Data
-from serving.finetune.data import inputs, reading
+from serving.finetune.data import endings, reading
 from serving.finetune.data.inputs import Input, find
 from serving.finetune.data.reading import Record, read
 from serving.finetune.data.rows import Bad
@@ -101,6 +101,33 @@ def test_parquet_is_read_by_row(tmp_path: Path) -> None:
     ]
     with pytest.raises(InputError, match=r"b\.parquet is not Parquet"):
         records(written(tmp_path, "b.parquet", b"PAR1 not at all"))
+    ends = pa.array([0, 2], pa.int32()).buffers()[1]
+    column = pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(b"\xff\xfe")])
+    pq.write_table(pa.table({"text": column}), tmp_path / "c.parquet")
+    with pytest.raises(InputError, match="has a value that cannot be read after row 0"):
+        records(tmp_path / "c.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("a.json", b'[{"n": ' + b"1" * 5000 + b"}]", "a number too long"),
+        ("a.jsonl.gz", gzip.compress(b"{}\n" * 99)[:15] + b"\xff" * 20, "is not whole"),
+        ("a.csv", b'"a"x,b\n1,2\n', "has no heads of columns"),
+    ],
+    ids=["number", "packed", "heads"],
+)
+def test_a_file_that_cannot_be_gone_on_with_is_an_error(
+    tmp_path: Path, name: str, content: bytes, why: str
+) -> None:
+    with pytest.raises(InputError, match=why):
+        records(written(tmp_path, name, content))
+
+
+@pytest.mark.parametrize("name", ["**.jsonl", "a" * 300 + ".jsonl"], ids=["pattern", "long"])
+def test_a_name_that_no_file_can_have_is_an_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="cannot be looked for"):
+        opened(tmp_path / name)
 
 
 def test_a_plain_text_has_a_row_in_each_line(tmp_path: Path) -> None:
@@ -184,4 +211,4 @@ def test_what_cannot_be_rows_is_refused_before_anything_is_read(
 
 
 def test_every_ending_has_a_reader() -> None:
-    assert set(inputs.ENDINGS) == set(reading.READERS)
+    assert set(endings.ENDINGS) == set(reading.READERS)

@@ -55,6 +55,7 @@ def test_messages_are_taken_in_both_of_their_forms() -> None:
             {"messages": [turn("user", SECRET) | {"tool_calls": [1]}]},
             "'tool_calls' is not known",
         ),
+        ({"messages": [turn("user", SECRET) | {"\ud83d": 1}]}, r"'\ud83d' is not known"),
     ],
 )
 def test_a_bad_conversation_is_told_without_what_it_says(
@@ -94,6 +95,7 @@ def test_preferences_take_texts_conversations_and_what_these_share() -> None:
     assert said(whole, entry("preference")) == pair
     apart: dict[str, object] = {"prompt": [asked], "chosen": [yes], "rejected": [no]}
     assert said(apart, entry("preference")) == pair
+    assert said(whole | {"prompt": "q"}, entry("preference")) == pair
     assert "are the same" in wrong(texts | {"rejected": "yes"}, entry("preference"))
     assert "not an answer" in wrong({"chosen": [yes], "rejected": [no]}, entry("preference"))
 

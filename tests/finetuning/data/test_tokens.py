@@ -96,9 +96,14 @@ def test_a_conversation_that_the_template_refuses_is_told(base: Path) -> None:
     why = "the chat template refuses a conversation of system, user, assistant"
     assert bad == Bad("a:7", why)
     assert isinstance(good, tuple)
-    never = "{{ raise_exception('never') }}"
+    marked = Tokenizer(base, strict.replace(TEMPLATE, MARKED))
+    assert marked.encode([row, chat("one", "two")])[0] == Bad("a:7", why)
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, MARKED], ids=["plain", "marked"])
+def test_a_template_that_refuses_every_conversation_is_refused(base: Path, template: str) -> None:
     with pytest.raises(InputError, match=r"refuses a conversation of user, .*: never"):
-        Tokenizer(base, never).check("chat")
+        Tokenizer(base, "{{ raise_exception('never') }}" + template).check("chat")
 
 
 def test_without_a_template_messages_are_refused_and_instructions_plain(tmp_path: Path) -> None:

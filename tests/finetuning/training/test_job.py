@@ -97,7 +97,10 @@ def test_what_needs_a_gpu_is_refused_without_one(
     with pytest.raises(RefusedError, match="NVIDIA GPU"):
         driver.offered(job(**changed))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     driver.offered(job(**changed))
+    with pytest.raises(RefusedError, match=r"3 workers need as many NVIDIA GPUs, .* has 2"):
+        driver.offered(job(**changed | {"workers": 3}))
 
 
 def test_a_job_file_that_is_not_there_ends_with_2_and_says_so(tmp_path: Path) -> None:
