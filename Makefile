@@ -59,7 +59,7 @@ test-engines: test-vllm test-kubernetes ## The heavier tier: real engines, a rea
 test-vllm: $(READY) ## Of it: kills, races, the real demo model
 	@$(PYTEST) -m "engines and not clocked and not long"
 
-test-long: $(READY) ## Of it: what takes more time than CI has, half an hour
+test-long: $(READY) ## Of the heavier tier: what takes more time than CI has
 	@$(PYTEST) -m "long and not clocked"
 
 test-clocked: $(READY) ## What is held against a clock, for a quiet machine: outside of CI

@@ -7,14 +7,11 @@ from pathlib import Path
 
 from infra.account import Account, Check, Wanted, account_checks, program_checks, refuse
 from infra.automation import open_backend
-from infra.naming import PROJECT
+from infra.naming import LOGS, PROJECT, SERVICES
 from llmops.errors import LlmopsError
 from llmops.events import Flow, Progress, Warned
 from llmops.planning import Plan
 from llmops.spec import AwsTarget
-
-SERVICES = ("ssm", "ssmmessages", "secretsmanager")
-"""What every machine asks beside S3: `infra.aws.services` makes the endpoints of a VPC of ours."""
 
 RESOLVE = "resolve:ssm:"
 """Before the name of a parameter: the image is looked up when a machine starts."""
@@ -63,7 +60,7 @@ def wanted_of(plan: Plan, target: AwsTarget) -> Wanted:
         target.zone or "",
         target.network.vpc if there else "",
         target.network.subnets,
-        ("s3", *SERVICES, *(("logs",) if target.logs.cloudwatch else ())),
+        ("s3", *SERVICES, *((LOGS,) if target.logs.cloudwatch else ())),
     )
 
 

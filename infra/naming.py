@@ -1,4 +1,4 @@
-"""What a stack and its things are called: one stack for a service in a region. Pure."""
+"""What a stack and its things are called, and what its machines ask of AWS by name. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from llmops.spec import CloudTarget, Deployment
 
 PROJECT = "llmops"
 """Name of the Pulumi project, as Pulumi.yaml has it."""
+
+SERVICES = ("ssm", "ssmmessages", "secretsmanager")
+"""What every machine asks beside S3: Session Manager, and where Ray's token is."""
+
+LOGS = "logs"
+"""Where journals are sent, if they are."""
 
 
 def stack_name(deployment: Deployment) -> str:

@@ -8,12 +8,7 @@ import pulumi_aws as aws
 from infra.aws.firewall import Firewall
 from infra.aws.network import Network
 from infra.aws.part import Part, Scope
-
-SERVICES = ("ssm", "ssmmessages", "secretsmanager")
-"""Session Manager, and where Ray's token is."""
-
-LOGS = "logs"
-"""Where journals are sent, if they are."""
+from infra.naming import LOGS, SERVICES
 
 
 class Services(Part):

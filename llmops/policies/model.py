@@ -66,7 +66,7 @@ class AppliesTo(Section):
     services: Annotated[tuple[Pattern, ...], Tuple] = ("*",)
     """Names of services, in which `*` stands for anything."""
 
-    targets: Annotated[tuple[Literal["local", "kubernetes", "aws"], ...], Tuple] = ()
+    targets: Annotated[tuple[Literal["local", "kubernetes", "aws", "bare_metal"], ...], Tuple] = ()
     """Kinds of target; none given is all of them."""
 
     namespaces: Annotated[tuple[Pattern, ...], Tuple] = ()
@@ -110,7 +110,8 @@ class SecurityPolicy(Section):
     """What may be served, from where, and who may ask how much."""
 
     sources: Annotated[tuple[Pattern, ...], Tuple] | None = None
-    """Addresses that models may come from, such as `hf://HuggingFaceTB/*` or `s3://models/*`."""
+    """Addresses that models and their adapters may come from, such as `hf://HuggingFaceTB/*`,
+    `s3://models/*`, or `run://*` for what `llmops finetune` has made on the machine."""
 
     licences: Annotated[tuple[Pattern, ...], Tuple] | None = None
     """Licences of models that may be served, by SPDX id, such as `apache-2.0`. A model whose

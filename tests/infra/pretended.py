@@ -106,6 +106,9 @@ def _logs(state: Path, arguments: list[str], config: str) -> int:
             return 22
         kept["streams"].append(request)
     else:
+        times = [event["timestamp"] for event in request["logEvents"]]
+        if times[-1] - times[0] > 24 * 3600 * 1000:
+            return 22
         kept["puts"].append(request)
     (state / "logs.json").write_text(json.dumps(kept))
     return 0
@@ -117,8 +120,10 @@ def _journal(state: Path, arguments: list[str]) -> int:
     cursor = Path(file)
     after = int(cursor.read_text()) if cursor.exists() else 0
     lines: list[str] = _read(state, "journal", [])
+    apart: int = _read(state, "microseconds_apart", 1)
     for number, text in enumerate(lines[after:], after):
-        entry = {"MESSAGE": text, "__REALTIME_TIMESTAMP": str(1_700_000_000_000_000 + number)}
+        at = 1_700_000_000_000_000 + number * apart
+        entry = {"MESSAGE": text, "__REALTIME_TIMESTAMP": str(at)}
         sys.stdout.write(json.dumps(entry) + "\n")
     cursor.write_text(str(len(lines)))
     return 0

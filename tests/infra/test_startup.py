@@ -209,6 +209,15 @@ def test_what_cloudwatch_did_not_take_is_sent_by_the_next_run_in_pieces_that_it_
     assert [line for piece in pieces for line in piece] == lines
 
 
+def test_what_was_said_over_days_is_sent_in_requests_of_a_day(tmp_path: Path) -> None:
+    scratch = _scratch(tmp_path, replace(STARTUP, log_group="machines-1"))
+    scratch.say("journal", ["a", "b", "c", "d", "e"])
+    scratch.say("microseconds_apart", 11 * 3600 * 1_000_000)
+    done = scratch.run("llmops-send-logs")
+    assert done.returncode == 0, done.stderr
+    assert _puts(scratch) == [["a", "b", "c"], ["d", "e"]]
+
+
 def test_nothing_is_sent_where_nobody_asked_for_it(worker: Scratch) -> None:
     text = user_data(worker.startup)
     assert "send-logs" not in text

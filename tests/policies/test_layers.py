@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from llmops.policies import APART, WAYS, Layer, Policy, combined, effective, matches
 from llmops.policies.layers import applies
 from llmops.policies.model import AppliesTo
-from llmops.spec import fields, loads
+from llmops.spec import BareMetalTarget, fields, loads
 from llmops.units import Duration, Replicas
 from tests.policies import strategies
 from tests.policies.strategies import policy
@@ -22,6 +22,7 @@ LOCAL = "name: chat\nmodel: {source: 'hf://a/b'}\n"
 CLUSTER = LOCAL + (
     "image: 'r.example/i@sha256:" + "0" * 64 + "'\ntarget: {kind: kubernetes, namespace: team-a}\n"
 )
+HOSTS = LOCAL + "target: {kind: bare_metal, cluster: cluster.yaml, store: 's3://b/p'}\n"
 
 # Path; what the organisation, the project and the service say; what holds; who decides.
 TABLE: list[tuple[str, list[Any], Any, str]] = [
@@ -110,6 +111,8 @@ def test_calendars_rules_and_waivers_are_said_and_not_combined() -> None:
         ({"namespaces": ("*",)}, LOCAL, False),
         ({"services": ("*",), "namespaces": ("team-a",)}, CLUSTER, True),
         ({"services": ("x",), "namespaces": ("team-a",)}, CLUSTER, False),
+        ({"targets": ("bare_metal",)}, HOSTS, True),
+        ({"targets": ("local",)}, HOSTS, False),
     ],
 )  # fmt: skip
 def test_a_policy_is_about_what_all_of_its_lists_name(
@@ -199,3 +202,11 @@ def test_a_pattern_of_many_stars_is_no_trap() -> None:
 def test_a_pattern_means_what_a_regular_expression_of_it_would(pattern: str, name: str) -> None:
     expected = re.fullmatch(pattern.replace("*", ".*"), name) is not None
     assert matches(name, [pattern]) is expected
+
+
+def test_a_policy_about_hosts_holds_for_what_their_agent_does() -> None:
+    asked = loads(HOSTS)
+    assert isinstance(asked.target, BareMetalTarget)
+    handed = asked.model_copy(update={"target": asked.target.behind_agent()})
+    assert applies(AppliesTo(targets=("bare_metal",)), handed)
+    assert not applies(AppliesTo(targets=("local",)), handed)

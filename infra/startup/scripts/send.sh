@@ -16,7 +16,7 @@ rm -f "$kept/batch."* "$kept/cursor.new"
 [ ! -e "$kept/cursor" ] || cp "$kept/cursor" "$kept/cursor.new"
 stream="$LLMOPS_ROLE/$(imds instance-id)"
 
-# A request takes a megabyte, counted with 26 bytes for each line.
+# A request takes a megabyte, counted with 26 bytes for each line, and spans a day at most.
 journalctl -u llmops-agent.service -o json --no-pager --cursor-file="$kept/cursor.new" |
     python3 -c 'import json, pathlib, sys
 group, stream, folder = sys.argv[1:]
@@ -29,10 +29,11 @@ for line in sys.stdin:
     said = entry.get("MESSAGE") or " "
     said = (said if isinstance(said, str) else bytes(said).decode(errors="replace"))[:8000]
     cost = 26 + len(said.encode())
-    if batch and (size + cost > 500000 or len(batch) == 1000):
+    at = int(entry["__REALTIME_TIMESTAMP"]) // 1000
+    late = batch and at - batch[0]["timestamp"] > 80000000
+    if batch and (late or size + cost > 500000 or len(batch) == 1000):
         put()
         batch, size, number = [], 0, number + 1
-    at = int(entry["__REALTIME_TIMESTAMP"]) // 1000
     batch.append({"timestamp": max(at, batch[-1]["timestamp"] if batch else 0), "message": said})
     size += cost
 if batch:
