@@ -49,7 +49,8 @@ demo: $(READY) ## Serve a real model here and ask it something
 test: test-core test-served ## All tests but the heavier tier; starts a real Ray and vLLM
 
 test-core: $(READY) ## The tests that start no engine, on all cores
-	@$(PYTEST) --numprocesses auto --dist loadfile -m "not engines and not e2e and not kubernetes"
+	@$(PYTEST) --numprocesses auto --dist loadfile --no-loadscope-reorder \
+	    -m "not engines and not e2e and not kubernetes"
 
 test-served: $(READY) ## Of the rest, those on one real service
 	@$(PYTEST) -m "e2e and not engines and not kubernetes"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cli.main import main
 from tests.effort import effort_of_children
 
 LLMOPS = Path(sys.executable).with_name("llmops")
@@ -253,3 +254,16 @@ def test_the_shell_completes_services_and_fields(shell: Shell) -> None:
             timeout=30,
         )
         assert expected in done.stdout, done.stderr
+
+
+def test_engines_keep_what_they_compile_whatever_the_shell_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr("sys.argv", ["llmops", "doctor"])
+    seen: list[str | None] = []
+    monkeypatch.setattr(
+        "cli.app.run", lambda _: seen.append(os.environ.get("PYTHONDONTWRITEBYTECODE"))
+    )
+    main()
+    assert seen == [None]

@@ -37,14 +37,7 @@ def base_of(paths: RunPaths) -> Path:
     Raises:
         InputError: When it is not there any more.
     """
-    found = store.read_json(paths.base) or {}
-    directory = Path(str(found.get("directory", "")))
-    if not directory.is_absolute() or not directory.is_dir():
-        raise InputError(
-            f"the base model is not there any more: {directory}",
-            hint=f"remove {paths.base}, and: llmops finetune resume {paths.named.name}",
-        )
-    return directory
+    return _folder(paths, paths.base, "directory", "the base model", again=paths.base)
 
 
 def data_of(paths: RunPaths) -> Path:
@@ -53,11 +46,15 @@ def data_of(paths: RunPaths) -> Path:
     Raises:
         InputError: When it is not there any more.
     """
-    found = store.read_json(paths.prepared) or {}
-    folder = Path(str(found.get("folder", "")))
-    if not folder.is_absolute() or not folder.is_dir():
+    return _folder(paths, paths.prepared, "folder", "the prepared data", again=paths.job)
+
+
+def _folder(paths: RunPaths, record: Path, key: str, what: str, *, again: Path) -> Path:
+    """The folder that a record names; `again` is what to remove so that a run makes it anew."""
+    found = Path(str((store.read_json(record) or {}).get(key, "")))
+    if not found.is_absolute() or not found.is_dir():
         raise InputError(
-            f"the prepared data is not there any more: {folder}",
-            hint=f"remove {paths.job}, and: llmops finetune resume {paths.named.name}",
+            f"{what} is not there any more: {found}",
+            hint=f"remove {again}, and: llmops finetune resume {paths.named.name}",
         )
-    return folder
+    return found
