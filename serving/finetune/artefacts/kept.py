@@ -66,7 +66,7 @@ def keep(made: Path, out: Path, comes_from: Lineage) -> Artefact:
         if there.lineage != comes_from:
             raise ModelError(f"{out} is there already, and of another lineage")
         return there
-    names = _names(made)
+    names = [name for name in _names(made) if name != MANIFEST]  # a training's own is of its folder
     kind_of(made)
     aside = out.with_name(f".{out.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
@@ -82,9 +82,10 @@ def keep(made: Path, out: Path, comes_from: Lineage) -> Artefact:
     for path in aside.iterdir():
         _sync(path)
     _sync(aside)
+    verify(aside)
     aside.rename(out)
     _sync(out.parent)
-    return verify(out)
+    return read(out)
 
 
 def read(folder: Path) -> Artefact:

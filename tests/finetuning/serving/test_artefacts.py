@@ -21,6 +21,7 @@ from serving.finetune.artefacts import (
     read,
     verify,
 )
+from serving.finetune.training.checkpoints import seal
 from tests.support.adapters import lineage, make_adapter, make_run
 from tests.support.tiny_model import make_tiny_model
 
@@ -54,6 +55,14 @@ def test_what_is_kept_says_where_it_comes_from(kept: Artefact, base: Base) -> No
         "adapter_config.json", "adapter_model.safetensors", "lineage.json",
     }  # fmt: skip
     assert set(base.files) == {"config.json", "model.safetensors"}
+
+
+def test_what_a_training_has_sealed_is_kept(made: Path, base: Base, tmp_path: Path) -> None:
+    """Its folder has a manifest of its own, which is none of the artefact's files."""
+    seal(made, tmp_path / "sealed", {"step": 24})
+    found = keep(tmp_path / "sealed", tmp_path / "artefact", lineage("style", 1, base))
+    assert verify(found.directory) == found
+    assert "manifest.json" not in found.files
 
 
 def test_keeping_it_again_gives_the_first_back(
