@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import clouds, cluster_check, cluster_hosts, cluster_maintain, fabric
+from cli import clouds, cluster_bmc, cluster_check, cluster_hosts, cluster_maintain, fabric
 from cli.options import Context, Format, Output, Yes
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ group = typer.Typer(
 )
 group.add_typer(fabric.group, name="fabric")
 group.add_typer(cluster_hosts.group, name="hosts")
+group.add_typer(cluster_bmc.group, name="bmc")
 
 group.command("sweep")(clouds.sweep)
 group.command("cost")(clouds.cost)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.cluster_bmc import Way
 from cli.cluster_hosts import Hosts, Most, Recorded, gathered, read, way
 from cli.fabric import EXITS, ClusterFiles
 from cli.options import Format, Output
@@ -30,6 +31,12 @@ def command(
             help="Take in what the fabric answered, as `fabric verify --save` keeps it.",
         ),
     ] = None,
+    bmc: Annotated[
+        bool,
+        typer.Option(
+            "--bmc", help="Also ask the hosts' management controllers for health and sensors."
+        ),
+    ] = False,
     thresholds: Annotated[
         Path | None,
         typer.Option(
@@ -64,13 +71,10 @@ def command(
         return
     hosts, by = way(cluster, file, host, recorded)
     found = gathered(cluster, hosts, by, parallel, load=load)
-    health = verdicts(
-        cluster,
-        found,
-        checks=checks,
-        faults=_faults(cluster, fabric) if fabric else (),
-        hosts=hosts,
-    )
+    faults = _faults(cluster, fabric) if fabric else ()
+    if bmc:
+        faults += _of_controllers(file, host, parallel)
+    health = verdicts(cluster, found, checks=checks, faults=faults, hosts=hosts)
     if output is Format.TEXT:
         typer.echo("\n".join(report_lines(cluster.name, health)))
     else:
@@ -86,6 +90,14 @@ def _list(checks: tuple[Check, ...], output: Format) -> None:
         typer.echo("\n".join(check_lines(checks)))
     else:
         print_data({"checks": check_data(checks)}, output)
+
+
+def _of_controllers(
+    file: list[Path] | None, host: list[str] | None, parallel: int
+) -> tuple[Fault, ...]:
+    from bare_metal.bmc import SENSORS, faults_of
+
+    return faults_of(Way.to(file, host or ()).asked([SENSORS], parallel))
 
 
 def _faults(cluster: Cluster, folder: Path) -> tuple[Fault, ...]:

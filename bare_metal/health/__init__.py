@@ -13,7 +13,7 @@ from bare_metal.health.telling import (
     report_lines,
 )
 from bare_metal.health.thresholds import THRESHOLDS, Thresholds, read_thresholds
-from bare_metal.health.verdicts import Health, HostHealth, Result, verdicts
+from bare_metal.health.verdicts import Health, HostHealth, Result, verdicts, worst
 
 __all__ = [
     "Check",
@@ -32,4 +32,5 @@ __all__ = [
     "report_lines",
     "table",
     "verdicts",
+    "worst",
 ]

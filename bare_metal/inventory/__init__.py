@@ -2,7 +2,18 @@
 
 from bare_metal.inventory.document import CLUSTER, parse_cluster, read_cluster
 from bare_metal.inventory.expansion import Placed, hosts_of, rails_of, units_of
-from bare_metal.inventory.model import Access, Cluster, Fabric, Gpus, Hca, Host, Nic, Switch, Unit
+from bare_metal.inventory.model import (
+    Access,
+    Bmc,
+    Cluster,
+    Fabric,
+    Gpus,
+    Hca,
+    Host,
+    Nic,
+    Switch,
+    Unit,
+)
 from bare_metal.inventory.naming import core_name, leaf_name, spine_name
 from bare_metal.inventory.references import resolved
 from bare_metal.inventory.shape import Shape, UnwirableError, shape_of
@@ -10,6 +21,7 @@ from bare_metal.inventory.system import Cache, Firewall, Module, Program, System
 
 __all__ = [
     "Access",
+    "Bmc",
     "CLUSTER",
     "Cache",
     "Cluster",

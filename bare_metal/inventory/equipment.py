@@ -15,12 +15,17 @@ Network = IPv4Network | IPv6Network
 
 
 def find_equipment(cluster: Cluster) -> Iterator[Finding]:
-    """A kind of GPU that nobody makes, networks that are none, what is named twice."""
+    """A kind of GPU that nobody makes, networks that are none, what is named twice or both ways."""
     if cluster.gpus is not None:
         try:
             accelerators_called(load_catalogue(), cluster.gpus.kind)
         except InputError as error:
             yield Finding(("gpus", "kind"), error.message, error.hint)
+    if cluster.bmc.insecure and cluster.bmc.ca is not None:
+        yield Finding(
+            ("bmc", "insecure"), "expected no insecure beside ca, found both",
+            "leave insecure out: certificates are then verified by that file", (("bmc", "ca"),),
+        )  # fmt: skip
     for trail, names in (
         (("system", "users"), [user.name for user in cluster.system.users]),
         (("system", "modules"), [module.name for module in cluster.system.modules]),

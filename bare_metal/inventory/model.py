@@ -19,11 +19,13 @@ from bare_metal.inventory.words import (
     Device,
     HostName,
     Interface,
+    LocalPath,
     Pci,
     RackName,
     Secret,
 )
-from llmops.spec import Form, Name, Section
+from llmops.spec import Between, Form, Name, Section
+from llmops.units import Duration
 
 Tuple = Field(strict=False)
 
@@ -103,6 +105,25 @@ class Bmc(Section):
 
     password: Secret | None = None
     """Its password, by reference: `env:NAME` or `file:PATH`. A password itself is refused."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 443
+    """Port of the controllers' Redfish, which is spoken over TLS only."""
+
+    ca: LocalPath | None = None
+    """File with the certificates of who signed those of the controllers, in PEM; a relative path
+    begins at the cluster file. Left out, the public authorities that Python's `certifi` brings. A
+    certificate must be made out to the controller's address."""
+
+    insecure: bool = False
+    """Whether certificates are left unverified. Whoever stands between then reads the password, and
+    each command says so."""
+
+    timeout: Annotated[Duration, Between("1s", "5min", "20s")] = Duration.parse("20s")
+    """How long a controller may take for one answer."""
+
+    system: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """Which of a controller's systems the host is, by its Id, such as `DGX`. Left out, a controller
+    must have exactly one."""
 
 
 def _eight() -> tuple[Hca, ...]:

@@ -3,6 +3,7 @@
 from bare_metal.maintaining.effects import Effects, RailLoss, effects_of
 from bare_metal.maintaining.host import Stay, carried_out, leaving, returning
 from bare_metal.maintaining.part import Part, find_part
+from bare_metal.maintaining.power import in_the_way
 from bare_metal.maintaining.telling import effect_data, effect_lines
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "effect_lines",
     "effects_of",
     "find_part",
+    "in_the_way",
     "leaving",
     "returning",
 ]
