@@ -87,6 +87,20 @@ def test_no_host_is_talked_to_before_its_key_is_pinned(site: sshd.Site) -> None:
     assert (site.folder / "known_hosts").read_text() == held
 
 
+def test_more_is_asked_at_once_than_sshd_has_sessions_for(pinned: sshd.Site) -> None:
+    """It takes ten on a connection, and those that have ended count until it has noticed."""
+    cluster = read_cluster([pinned.folder / "cluster.yaml"]).value
+    by = connector(cluster, pinned.folder)
+
+    async def ask(host: Placed) -> list[Ran]:
+        async with by.writing(host) as session:
+            return await asyncio.gather(*(session.run(["true"], seconds=60) for _ in range(40)))
+
+    found = asyncio.run(over(hosts_of(cluster)[:1], ask, seconds=60))["h-001"]
+    assert not isinstance(found, Unreachable), found
+    assert {ran.code for ran in found} == {0}
+
+
 def test_a_host_with_another_key_is_refused_and_never_logged_in_to(pinned: sshd.Site) -> None:
     known = pinned.folder / "known_hosts"
     right = known.read_text()

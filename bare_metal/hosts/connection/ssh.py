@@ -25,6 +25,8 @@ from llmops.errors import InputError
 
 CONNECT_SECONDS, LOGIN_SECONDS = 20, 60
 KEEPALIVE_SECONDS, KEEPALIVES = 10, 3
+ROOM_SECONDS, ROOM_TRIES = 0.25, 80
+"""How often a session is asked for that sshd has no room for."""
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -92,8 +94,12 @@ def _why(error: OSError | asyncssh.Error, host: Placed, access: Access) -> str:
     where = f"{host.address} port {access.port}"
     if isinstance(error, TimeoutError):
         return f"{where} does not answer"
+    return f"{where}: {_said(error)}"
+
+
+def _said(error: OSError | asyncssh.Error) -> str:
     said = error.strerror if isinstance(error, OSError) else error.reason
-    return f"{where}: {said or 'the connection was lost'}"
+    return said or "no reason was told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +124,30 @@ class SshHost:
         began = time.time()
         try:
             async with asyncio.timeout(seconds):
-                done = await self.connection.run(
-                    line, input=stdin or b"", encoding=None, check=False
-                )
+                done = await self._run(line, stdin or b"")
         except TimeoutError:
             return Ran(None, "", f"it did not end within {seconds:g} s", began, time.time())
         except (OSError, asyncssh.Error) as error:
-            raise HostGoneError("the connection was lost while a command ran") from error
+            raise HostGoneError(
+                f"the connection was lost while a command ran: {_said(error)}"
+            ) from error
         out, err = _text(done.stdout), _text(done.stderr)
         if done.exit_status is None or done.exit_status < 0:
             return Ran(None, out, err or "a signal ended it", began, time.time())
         return Ran(done.exit_status, out, err, began, time.time())
+
+    async def _run(self, line: str, stdin: bytes) -> asyncssh.SSHCompletedProcess:
+        """Run it once sshd has room for it: sessions that have ended count among the ten that it
+        takes on a connection (MaxSessions) until it has noticed, which on a busy host is late."""
+        left = ROOM_TRIES
+        while True:
+            try:
+                return await self.connection.run(line, input=stdin, encoding=None, check=False)
+            except asyncssh.ChannelOpenError:  # so nothing of it was begun
+                left -= 1
+                if not left or self.connection.is_closed():
+                    raise
+            await asyncio.sleep(ROOM_SECONDS)
 
 
 def _text(data: bytes | str | None) -> str:
