@@ -6,15 +6,18 @@ rule. The stack begins with the same ones; from then on its own shelf holds, and
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from infra.automation import Outputs
 from infra.naming import cloud_target
-from llmops.errors import TargetError
-from llmops.events import Flow
+from llmops import __version__
+from llmops.errors import RefusedError, TargetError
+from llmops.events import Flow, ObjectChange
 from llmops.planning import Plan
 from llmops.policies import PolicyStore
 from llmops.spec import AgentTarget as OnAgent
 from llmops.spec import Deployment, MadeOn
-from serving.agent import AgentTarget
+from serving.agent import AgentTarget, Presence
 
 FIRST_SIGN = 1200.0
 """Seconds until a machine's agent answers: it boots, installs the locked packages, and starts."""
@@ -28,6 +31,33 @@ def hand_on(here: PolicyStore, there: PolicyStore) -> None:
         there.write(shelf, version)
 
 
+def same_llmops(presence: Presence, changes: Iterable[ObjectChange]) -> None:
+    """Refuse what the head's agent would refuse later, when the machines are changed already.
+
+    A head that is made anew gets this version; one that stays, or has ended, is not asked.
+
+    Raises:
+        RefusedError: When it runs another version of llmops.
+    """
+    anew = any(one.name.startswith("Instance/") and one.action == "replace" for one in changes)
+    lease = presence.lease
+    if lease is None or not presence.alive or anew or lease.version == __version__:
+        return
+    raise RefusedError(
+        f"the head runs llmops {lease.version}, and this is {__version__}: machines of this version"
+        " would not work with it",
+        hint=f"use llmops {lease.version}; or llmops destroy, then deploy: the service is down"
+        " meanwhile, and the bucket stays",
+    )
+
+
+def count_of(plan: Plan) -> int:
+    """How many machines with GPUs a plan for a cloud has."""
+    if plan.machines is None:
+        raise TypeError("a plan for this target has machines")
+    return int(plan.machines.count.value)
+
+
 def awake(agent: AgentTarget, outputs: Outputs, plan: Plan) -> Flow[None]:
     """Wait until the head's agent works, then until every machine of the plan says that it is
     there: what the agent plans with is what has done so.
@@ -36,12 +66,10 @@ def awake(agent: AgentTarget, outputs: Outputs, plan: Plan) -> Flow[None]:
         TargetError: When either does not in time; what was made stays, and the next deploy waits
             for it again.
     """
-    machines = plan.machines
-    if machines is None:
-        raise TypeError("a plan for this target has machines")
+    count = count_of(plan)
     try:
         yield from agent.await_agent(FIRST_SIGN)
-        yield from agent.await_machines(int(machines.count.value), FIRST_SIGN)
+        yield from agent.await_machines(count, FIRST_SIGN)
     except TargetError as error:
         live = agent.store.read(plan.service)[0].live
         raise TargetError(
@@ -71,4 +99,4 @@ def on_agent(deployment: Deployment, outputs: Outputs) -> Deployment:
     return deployment.model_copy(update={"target": target})
 
 
-__all__ = ["awake", "hand_on", "on_agent"]
+__all__ = ["awake", "count_of", "hand_on", "on_agent", "same_llmops"]

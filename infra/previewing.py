@@ -5,9 +5,10 @@ Components are left out: they are only what groups the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from infra.automation import Operation, StackChange
+from infra.standing import Standing
 from llmops.events import ObjectChange, Previewed
 from llmops.policies import Finding, Severity
 
@@ -21,9 +22,14 @@ ACTIONS = {
     Operation.OTHER: "update",
 }
 
+HEAD = "aws:ec2/instance:Instance"
+"""The only machine that is an object of the stack by itself."""
+
+MACHINE = "Machine"
+"""What a machine of the pool is called among changes: no object of the stack, but of its group."""
+
 SERVING = {
-    "aws:ec2/instance:Instance": "a machine that leads the runtime: releases go down until it is"
-    " back",
+    HEAD: "a machine that leads the runtime: releases go down until it is back",
     "aws:autoscaling/group:Group": "all machines with GPUs: nothing answers until new ones are up",
     "aws:lb/loadBalancer:LoadBalancer": "the address that clients ask",
     "aws:s3/bucket:Bucket": "the store: releases, their state and the audit log",
@@ -32,28 +38,47 @@ SERVING = {
 }
 """What serves, by type, and what is lost while it is replaced."""
 
+ROLL = "target.roll: auto, with target.spare, has a deploy replace them one after another"
+ANOTHER_TYPE = (
+    "what serves was planned for their type, and none is replaced by another: serve under another"
+    " name on the new one, then destroy this"
+)
+
 LOST = frozenset({Operation.REPLACE, Operation.DELETE})
 
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
-"""How machines are started. A new one is for those that are started from then on."""
+"""How machines are started. A new version is for those that are started from then on."""
+
+OWN_TAGS = frozenset({"tags", "tagsAll"})
+"""Of a launch template itself: with others it is still the same version."""
 
 
-ONLY_TAGS = frozenset({"tags", "tagsAll", "tagSpecifications"})
-
-
-def previewed(changes: Iterable[StackChange], price: tuple[float, float] | None) -> Previewed:
-    """What an update would change.
+def previewed(
+    changes: Iterable[StackChange],
+    price: tuple[float, float] | None,
+    standing: Standing | None = None,
+) -> Previewed:
+    """What an update would change, and which machines a deploy would then replace.
 
     Args:
         changes: As the engine says.
         price: US dollars an hour now and then, where both are known.
+        standing: The machines that stand; none where there is no stack.
     """
     real = [change for change in changes if change.kind.startswith("aws:")]
+    stands = standing or Standing()
+    starts = {change.name: change for change in real if _is_new_start(change)}
+    anew = any(change.kind == HEAD and change.operation in LOST for change in real)
+    replaced = stands.replaced(renewed="pool" in starts)
     return Previewed(
-        tuple(_object(change) for change in real),
+        (
+            *(_object(change) for change in real),
+            *(ObjectChange(f"{MACHINE}/{one.id}", "replace") for one in replaced),
+        ),
         (
             *(_finding(change) for change in real if _hurts(change)),
-            *(_stays(change) for change in real if _is_new_start(change)),
+            *_of_pool(stands, starts.get("pool")),
+            *(() if anew else _of_head(stands, starts.get("head"))),
         ),
         price,
     )
@@ -82,21 +107,56 @@ def _finding(change: StackChange) -> Finding:
 
 
 def _is_new_start(change: StackChange) -> bool:
-    """Whether machines would be started in another way; other tags alone are none."""
-    started = set(change.keys) - ONLY_TAGS or not change.keys
+    """Whether machines would be started in another way; tags of the template itself are none."""
+    started = set(change.keys) - OWN_TAGS or not change.keys
     return change.kind == TEMPLATE and change.operation is Operation.UPDATE and bool(started)
 
 
-def _stays(change: StackChange) -> Finding:
-    why = f" ({', '.join(change.keys)})" if change.keys else ""
-    return Finding(
-        "target.machines-stay",
-        Severity.WARN,
-        "",
-        f"machines of {change.name} that run stay as they are: only those that are started from"
-        f" then on have what changes{why}",
-        fix="docs/aws.md, 'What changes what', says how to have them made anew",
-    )
+def _of_pool(standing: Standing, start: StackChange | None) -> Iterator[Finding]:
+    """Which machines with GPUs are behind, and what becomes of them."""
+    behind = standing.behind(renewed=start is not None)
+    replaced = standing.replaced(renewed=start is not None)
+    if start is not None and not behind:
+        yield _stays(f"machines with GPUs that run stay as they are{_because(start)}", ROLL)
+    if replaced:
+        yield Finding(
+            "target.machines-roll",
+            Severity.INFO,
+            "",
+            f"{len(replaced)} of {standing.count} machines with GPUs were started from an older"
+            f" launch template{_because(start)} and are replaced one after another, each once its"
+            " replicas serve elsewhere",
+        )
+    left = len(behind) - len(replaced)
+    if left:
+        fix = ANOTHER_TYPE if standing.roll else ROLL
+        yield _stays(
+            f"{left} of {standing.count} machines with GPUs were started from an older launch"
+            f" template{_because(start)} and stay as they are",
+            fix,
+        )
 
 
-__all__ = ["previewed"]
+def _of_head(standing: Standing, start: StackChange | None) -> Iterator[Finding]:
+    if start is not None or standing.head_is_behind:
+        yield Finding(
+            "target.head-stays",
+            Severity.WARN,
+            "",
+            f"the head was started from an older launch template{_because(start)} and stays as it"
+            " is: it leads the runtime and has the gateway",
+            fix="llmops destroy and a new deploy make it anew, without the service meanwhile; the"
+            " bucket stays",
+        )
+
+
+def _stays(message: str, fix: str) -> Finding:
+    return Finding("target.machines-stay", Severity.WARN, "", message, fix=fix)
+
+
+def _because(start: StackChange | None) -> str:
+    """What of the launch template is about to change."""
+    return f" ({', '.join(start.keys)})" if start is not None and start.keys else ""
+
+
+__all__ = ["MACHINE", "previewed"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from infra.naming import PROJECT, stack_name
+from infra.previewing import MACHINE
 from infra.tags import tags_of
 from llmops.events import Previewed
 from llmops.planning import Plan
@@ -29,7 +30,11 @@ def rendered(deployment: Deployment, plan: Plan, previewed: Previewed) -> dict[s
         "target": deployment.target.model_dump(mode="json"),
         "tags": tags_of(deployment, plan),
         "machines": None if machines is None else asdict(machines),
-        "objects": [{"name": one.name, "action": one.action} for one in previewed.changes],
+        "objects": [
+            {"name": one.name, "action": one.action}
+            for one in previewed.changes
+            if not one.name.startswith(f"{MACHINE}/")
+        ],
     }
 
 

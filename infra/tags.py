@@ -19,6 +19,10 @@ SPEC_TAG = "llmops:spec"
 PLAN_TAG = "llmops:plan"
 NAME_TAG = "Name"
 
+STAYING = frozenset({PROJECT_TAG, STACK_TAG, SERVICE_TAG, NAME_TAG})
+"""Those that say the same for as long as there is the stack. A launch template gives these alone:
+with others it would be another version at each deploy, and every machine would be behind."""
+
 DIGITS = 12
 """Hexadecimal digits of a digest in a tag."""
 

@@ -19,7 +19,7 @@ from infra import checking, leaving
 from infra.account import Account, Remover
 from infra.automation import Outputs, StackEngine, StackFailed, StackReader, open_engine
 from infra.empty import NoBlobs
-from infra.handing import awake, hand_on, on_agent
+from infra.handing import awake, count_of, hand_on, on_agent, same_llmops
 from infra.kept import keep_plan, read_plan
 from infra.lookup import facts
 from infra.naming import PROJECT, cloud_target
@@ -28,6 +28,8 @@ from infra.previewing import previewed
 from infra.program import program
 from infra.progress import told
 from infra.rendering import rendered
+from infra.replacing import Pool, roll
+from infra.standing import standing
 from llmops import workflow
 from llmops.errors import InputError, LlmopsError, RefusedError
 from llmops.events import Event, Finished, Flow, ObjectChange, Planned, Previewed, Warned
@@ -126,7 +128,9 @@ class AwsTarget(AgentTarget):
         now, then = self._outputs.values.get("usd_per_hour", 0.0), price_of(plan)
         known = isinstance(now, (int, float)) and then is not None
         price = (float(now), then) if known and then is not None else None
-        self._previewed = previewed(changes, price)
+        target = cloud_target(self._deployment)
+        stands = yield from standing(self._account, self._outputs, plan, target)
+        self._previewed = previewed(changes, price, stands)
         return self._previewed
 
     def render(self, plan: Plan) -> dict[str, object]:
@@ -163,6 +167,7 @@ class AwsTarget(AgentTarget):
             StackFailed: When the machines could not be made.
         """
         planned, changes = yield from self._planned(deployment, planner)
+        same_llmops(self.presence(), changes)
         closed = partial(closed_to, self, deployment, planned)
         admit(closed(clock()), gate)
         if changes:
@@ -175,7 +180,12 @@ class AwsTarget(AgentTarget):
         made = planned.plan
         if changes:
             made = yield from self._made(planned, confirm, unattended=unattended)
-        return (yield from self._released(deployment, made, gate))
+        pool = self._pool(made)
+        pool.have_stay()
+        finished = yield from self._released(deployment, made, gate)
+        if cloud_target(self._deployment).roll == "auto":
+            yield from roll(pool, count_of(made))
+        return finished
 
     def _planned(
         self, deployment: Deployment, planner: Planner
@@ -214,6 +224,16 @@ class AwsTarget(AgentTarget):
         keep_plan(self._blobs, plan)
         return plan
 
+    def _pool(self, plan: Plan) -> Pool:
+        """The machines of the stack, and their workers."""
+        agent = self._agents(self._outputs.text("store"))
+        machine = str(plan.machines.machine.value) if plan.machines else ""
+        group = self._outputs.text("pool")
+        return Pool(self._account, self._removing, agent, group, machine)
+
+    def _removing(self) -> Remover:
+        return self._remover or Remover(self.region)
+
     def _limit(self) -> float | None:
         """US dollars an hour that the spec's and the policies' budgets allow; None for no bound."""
         rules = effective(self.policies.read()[0].current(), self._deployment)
@@ -249,8 +269,8 @@ class AwsTarget(AgentTarget):
                 admit(closed_to_end(self, self.store.read(service)[0], time.time()), gate)
                 yield Warned("no agent answers: the release ends with its machines")
         place = leaving.Place(self.stack, self.region, self._outputs.text("store"))
-        remover = self._remover or Remover(self.region)
-        yield from leaving.leave(engine, self._account, remover, place, purge=self.purge)
+        account, remover = self._account, self._removing()
+        yield from leaving.leave(engine, account, remover, place, purge=self.purge)
         finished = Finished(None, changed=True, url="")
         yield finished
         return finished

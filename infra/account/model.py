@@ -48,4 +48,40 @@ class Priced:
     usd_per_hour: float | None
 
 
-__all__ = ["Caller", "Priced", "Quota", "Thing"]
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A machine, and what has started it."""
+
+    id: str
+    machine: str
+    """Its type."""
+    address: str
+    """Its private one; empty where it has none yet."""
+    template: str
+    """Id and version of the launch template, as `lt-…:3`; empty where it was none."""
+    there: bool
+    """Whether it is there to stay: it is not being ended."""
+    since: float
+    """Unix seconds when it was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The machines of an Auto Scaling group."""
+
+    template: str
+    """What it starts machines from now."""
+    machines: tuple[Started, ...]
+
+    @property
+    def there(self) -> tuple[Started, ...]:
+        """Those that are there to stay."""
+        return tuple(one for one in self.machines if one.there)
+
+    @property
+    def behind(self) -> tuple[Started, ...]:
+        """Those of them that were started from another template than a new one would be."""
+        return tuple(one for one in self.there if one.template != self.template)
+
+
+__all__ = ["Caller", "Group", "Priced", "Quota", "Started", "Thing"]

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from infra.account.model import Caller, Quota, Thing
+from infra.account.model import Caller, Group, Quota, Started, Thing
 from llmops.errors import InputError, UnreachableError
 
 CONNECT, ANSWER = 5, 20
@@ -24,6 +24,10 @@ SIGN_IN = frozenset({
     "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "AuthFailure",
     "UnrecognizedClientException", "InvalidSignatureException", "RequestExpired",
 })  # fmt: skip
+ENDING = ("Terminating", "Terminated", "Detach", "Quarantined")
+"""How states begin of a machine that a group has given up."""
+STARTED_BY = ("aws:ec2launchtemplate:id", "aws:ec2launchtemplate:version")
+"""Tags of EC2's own on a machine that a launch template has started."""
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
 
@@ -129,6 +133,43 @@ class Account:
                 for one in group["Instances"]
             ]
             return tuple(found)
+
+    def group(self, name: str) -> Group | None:
+        """An Auto Scaling group and its machines; None where there is none of that name."""
+        with explained("autoscaling:DescribeAutoScalingGroups"):
+            client = self._client_of("autoscaling")
+            found = client.describe_auto_scaling_groups(AutoScalingGroupNames=[name])
+            groups = found["AutoScalingGroups"]
+        if not groups:
+            return None
+        members = groups[0]["Instances"]
+        known = self._instances([one["InstanceId"] for one in members])
+        started = tuple(_started(one, known.get(one["InstanceId"])) for one in members)
+        return Group(_template(groups[0]), started)
+
+    def _instances(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """What EC2 says of instances, by id; one that is not there, or any more, is left out."""
+        with explained("ec2:DescribeInstances"):
+            pages = self._client_of("ec2").get_paginator("describe_instances")
+            found = pages.paginate(Filters=[{"Name": "instance-id", "Values": list(ids)}])
+            return {
+                one["InstanceId"]: one
+                for page in (found if ids else ())
+                for group in page["Reservations"]
+                for one in group["Instances"]
+            }
+
+    def starts(self, machine: str) -> tuple[str, str]:
+        """Versions of the launch template that has started a machine: the one that did, and the one
+        that starts it now; both empty where none did."""
+        tags = _plain(self._instances([machine]).get(machine, {}).get("Tags", ()))
+        template, version = (tags.get(name, "") for name in STARTED_BY)
+        if not template:
+            return "", ""
+        with explained("ec2:DescribeLaunchTemplates"):
+            client = self._client_of("ec2")
+            named = client.describe_launch_templates(LaunchTemplateIds=[template])
+            return version, str(named["LaunchTemplates"][0]["DefaultVersionNumber"])
 
     def volumes(self, tags: Mapping[str, str]) -> tuple[Thing, ...]:
         """Disks that carry these tags, and what they are attached to."""
@@ -296,6 +337,24 @@ def _machine(one: Mapping[str, Any], region: str) -> Thing:
         one["InstanceType"] if billed else "",
         "spot" if one.get("InstanceLifecycle") == "spot" else "on_demand",
         int(options.get("CoreCount", 0)) * int(options.get("ThreadsPerCore", 0)) if billed else 0,
+    )
+
+
+def _template(one: Mapping[str, Any]) -> str:
+    """Of a group, or of one of its machines: id and version."""
+    named = one.get("LaunchTemplate")
+    return f"{named['LaunchTemplateId']}:{named['Version']}" if named else ""
+
+
+def _started(one: Mapping[str, Any], known: Mapping[str, Any] | None) -> Started:
+    """A machine of a group, by what the group and EC2 say of it."""
+    return Started(
+        one["InstanceId"],
+        one["InstanceType"],
+        (known or {}).get("PrivateIpAddress", ""),
+        _template(one),
+        known is not None and not one["LifecycleState"].startswith(ENDING),
+        known["LaunchTime"].timestamp() if known else 0.0,
     )
 
 

@@ -1,4 +1,5 @@
-"""What takes away things that no stack holds: the only place that deletes outside of a stack.
+"""What takes away things that no stack holds, and machines that others are to replace: the only
+place that deletes outside of a stack.
 
 It never takes what holds data (buckets, disks' snapshots), and what it has no way to remove it
 names: a person decides about those.
@@ -65,6 +66,20 @@ class Remover:
         except LlmopsError as error:
             return error.message
         return ""
+
+    def replace(self, machine: str) -> None:
+        """Have a machine's Auto Scaling group end it, and start another in its place.
+
+        Raises:
+            UnreachableError: When AWS does not do it.
+        """
+        with (
+            explained("autoscaling:TerminateInstanceInAutoScalingGroup"),
+            forgiven("ScalingActivityInProgress"),
+        ):
+            self._client_of("autoscaling").terminate_instance_in_auto_scaling_group(
+                InstanceId=machine, ShouldDecrementDesiredCapacity=False
+            )
 
     def empty(self, bucket: str) -> Iterator[int]:
         """Delete every version of every object of a bucket; yields how many so far. Idempotent."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from infra.tags import NAME_TAG
+from infra.tags import NAME_TAG, STAYING
 
 RENAMED: Mapping[str, tuple[str, ...]] = {}
 """By the name of a resource: the names that it had in earlier versions."""
@@ -36,6 +36,10 @@ class Scope:
     def tagged(self, name: str) -> dict[str, str]:
         """The tags of a resource."""
         return {**self.tags, NAME_TAG: f"{self.service}-{name}"}
+
+    def started(self, name: str) -> dict[str, str]:
+        """The tags that a launch template gives to what it starts."""
+        return {tag: value for tag, value in self.tagged(name).items() if tag in STAYING}
 
 
 class Part(pulumi.ComponentResource):

@@ -44,7 +44,6 @@ class TemplateArgs:
 
 def launch_template(part: Part, name: str, args: TemplateArgs) -> aws.ec2.LaunchTemplate:
     """A launch template below a part."""
-    tags = part.scope.tagged(name)
     return aws.ec2.LaunchTemplate(
         name,
         instance_type=args.machine,
@@ -65,10 +64,10 @@ def launch_template(part: Part, name: str, args: TemplateArgs) -> aws.ec2.Launch
         capacity_reservation_specification=_reservation(args.reservation),
         placement={"group_name": args.placement} if args.placement is not None else None,
         tag_specifications=[
-            {"resource_type": kind, "tags": tags}
+            {"resource_type": kind, "tags": part.scope.started(name)}
             for kind in ("instance", "volume", "network-interface")
         ],
-        tags=tags,
+        tags=part.scope.tagged(name),
         opts=part.below(name),
     )
 

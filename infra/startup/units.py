@@ -20,7 +20,7 @@ SENDING = "llmops-logs.timer"
 
 
 def sending_units() -> dict[str, str]:
-    """By name: the unit that sends what the journal has of the agent, and when it is run."""
+    """By name: the unit that sends what the machine says, and when it is run."""
     return {
         "llmops-logs.service": "[Unit]\nDescription=llmops logs to CloudWatch\n\n"
         f"[Service]\nType=oneshot\nExecStart={SEND}\n",

@@ -65,9 +65,8 @@ def _asked(deployment: Deployment) -> dict[str, Any]:
     """
     if isinstance(deployment.target, BareMetalTarget):
         deployment = deployment.model_copy(update={"target": deployment.target.behind_agent()})
-    asked = deployment.model_dump(
-        mode="json", exclude_defaults=True, exclude={"maintenance": set(FIELDS)}
-    )
+    unasked: dict[str, set[str]] = {"maintenance": set(FIELDS), "target": {"roll"}}
+    asked = deployment.model_dump(mode="json", exclude_defaults=True, exclude=unasked)
     if not asked.get("maintenance", True):
         del asked["maintenance"]
     return asked

@@ -100,8 +100,8 @@ class AwsLogs(Section):
     """Logs of the machines in CloudWatch."""
 
     cloudwatch: bool = False
-    """Whether the journal of each machine's start-up and agent is sent to a log group of the
-    service's own as well. It costs by the GB. The engine's log is what `llmops logs` shows."""
+    """Whether what each machine says is sent to a log group of the service's own as well: its
+    start-up, its agent, its Ray and each replica's engine. It costs by the GB."""
 
     days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 30
     """How long it is kept there."""

@@ -34,6 +34,7 @@ def find_on_aws(deployment: Deployment, target: AwsTarget, written: Written) -> 
     yield from _source(deployment)
     yield from _hardware(deployment)
     yield from _market(target)
+    yield from _roll(target)
     yield from _network(target.network, written)
     yield from _ways(deployment, target)
     yield from _endpoint(deployment, target)
@@ -74,6 +75,16 @@ def _market(target: AwsTarget) -> Iterator[Finding]:
             "name it, such as machine: p5.48xlarge", (trail,),
         )  # fmt: skip
     yield from _zone(target)
+
+
+def _roll(target: AwsTarget) -> Iterator[Finding]:
+    if target.roll == "auto" and target.spare == 0:
+        yield Finding(
+            (*TARGET, "roll"),
+            "expected a spare machine beside roll: auto, found none",
+            "replicas of a machine that is replaced go to it: add 'spare: 1', or remove roll",
+            ((*TARGET, "spare"),),
+        )  # fmt: skip
 
 
 def _zone(target: AwsTarget) -> Iterator[Finding]:

@@ -53,6 +53,12 @@ class CloudTarget(Section):
     """Machines beyond those that the replicas need: room for the next release beside the old one,
     and for a machine that is lost. They cost as much as the others."""
 
+    roll: Literal["never", "auto"] = "never"
+    """Whether a deploy replaces machines that would be started otherwise now, such as from another
+    image. `never` leaves them, and the plan says how many there are. `auto` replaces one after
+    another: a machine ends when its replicas serve elsewhere, for which it needs `spare`, and the
+    next one follows when its successor has joined."""
+
     head_machine: str
     """Type of the machine that leads: without GPUs."""
 

@@ -31,6 +31,7 @@ have eight digits, so that a listing is in order.
 | `questions/ID.json`, `answers/ID.json` | a command; the agent | created once, removed when read |
 | `keys.json` | commands | compare-and-swap: hashes of API keys |
 | `policies.json` | commands | compare-and-swap: the shelf |
+| `leaving.json` | commands | compare-and-swap: the one further machine that is to leave |
 | `bell.json` | commands | compare-and-swap: rung after a write, so that a look costs one read |
 
 **One writer.** An order is the lock of its service: number N can be created once, and only when
@@ -65,11 +66,14 @@ from serving.agent.presence import Presence, Watch
 from serving.agent.target import AgentTarget
 from serving.agent.together import as_one
 from serving.agent.unit import SERVICE, AgentUnit, unit_text
+from serving.agent.words import Leaving, Node
 
 __all__ = [
     "AgentTarget",
     "AgentUnit",
     "Blobs",
+    "Leaving",
+    "Node",
     "Presence",
     "SERVICE",
     "StoreUnreachable",

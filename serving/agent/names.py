@@ -8,6 +8,7 @@ CLUSTER = "agent/cluster.json"
 NODES = "nodes/"
 KEYS = "keys.json"
 POLICIES = "policies.json"
+LEAVING = "leaving.json"
 BELL = "bell.json"
 
 DIGITS = 8

@@ -6,6 +6,7 @@ asked of its agent; so history, keys and the last status are there without one.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from llmops.errors import InputError, UnreachableError
 from llmops.events import Event, Finished, Flow, Previewed
 from llmops.opening import ANY_TIME, Gate
 from llmops.planning import Facts, Plan, make_plan
-from llmops.releases import Figures, Release, Seen
+from llmops.releases import Conflict, Figures, Release, Seen
 from llmops.spec import Deployment
 from llmops.targets import KeyInfo, ServiceStatus
 from llmops.waiting import wait
@@ -30,14 +31,14 @@ from serving.agent.documents import Kind
 from serving.agent.facts import parse_facts
 from serving.agent.following import Follower
 from serving.agent.keyring import StoreKeys
-from serving.agent.nodes import alive
+from serving.agent.nodes import LEAVING, alive, recorded
 from serving.agent.opening import open_blobs
 from serving.agent.orders import Orders
 from serving.agent.pace import PACE, Pace
 from serving.agent.presence import Presence, Watch
 from serving.agent.stores import BlobPolicyStore, BlobReleaseStore
 from serving.agent.vault import BlobVault
-from serving.agent.words import Node, Snapshot
+from serving.agent.words import Leaving, Node, Snapshot
 from serving.client import Endpoint
 
 T = TypeVar("T")
@@ -104,6 +105,14 @@ class AgentTarget:
     def machines(self) -> tuple[Node, ...]:
         """The further machines that give signs of life."""
         return alive(self._blobs, self._clock())
+
+    def recorded(self) -> tuple[Node, ...]:
+        """What each further machine has last said of itself, whether it lives or not."""
+        return recorded(self._blobs)
+
+    def leaving(self) -> tuple[Leaving | None, str]:
+        """Which further machine is to leave, and the version of that; None for none."""
+        return LEAVING.read(self._blobs, names.LEAVING)
 
     def await_machines(self, count: int, seconds: float) -> Flow[None]:
         """Wait until so many further machines give signs of life, and so count in a plan.
@@ -244,6 +253,17 @@ class AgentTarget:
     def destroy(self, service: str, *, gate: Gate = ANY_TIME) -> Flow[Finished]:
         """Have the agent take the service away; see `llmops.workflow.destroy`."""
         return (yield from self._desk.destroy(service, gate))
+
+    def have_leave(self, name: str, seconds: float, version: str) -> None:
+        """Have a further machine leave, its replicas first, and no other, unless that was decided
+        otherwise since `version` was read."""
+        wanted = Leaving(name, desk.who(), self._clock(), seconds)
+        with contextlib.suppress(Conflict):
+            LEAVING.write(self._blobs, names.LEAVING, wanted, version)
+
+    def have_stay(self) -> None:
+        """Have no machine leave: one that has joins again."""
+        self._blobs.remove(names.LEAVING)
 
     def create_key(
         self,

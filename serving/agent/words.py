@@ -172,3 +172,24 @@ class Node:
     seconds: float
     """How long this holds without being renewed."""
     ended: bool = False
+
+    def alive(self, now: float) -> bool:
+        """Whether it gives signs of life at `now`, by its own clock."""
+        return not self.ended and now - self.renewed_at < self.seconds
+
+    def left(self, since: float) -> bool:
+        """Whether nothing of it is in a Ray any more, as it has said since then (Unix seconds)."""
+        return self.ended and not self.joined and self.renewed_at >= since
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The one machine that is to leave the Ray, its replicas first, and to stay away from it."""
+
+    name: str
+    """Of its record."""
+    by: str
+    """User and host."""
+    at: float
+    seconds: float
+    """How long its replicas may take to be elsewhere."""

@@ -101,7 +101,7 @@ class Raylet:
             return
         environment = launcher.environment(self._paths, dict(os.environ), self._network)
         command = [sys.executable, "-m", "serving.runtime.draining", head,
-                   self._paths.node.read_text(), str(seconds)]  # fmt: skip
+                   self._paths.node.read_text()]  # fmt: skip
         try:
             asked = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment,

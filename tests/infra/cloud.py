@@ -45,6 +45,34 @@ class Cloud:
         )  # fmt: skip
         return str(made["Instances"][0]["InstanceId"])
 
+    def template(self) -> str:
+        """A launch template of two versions, of which the first starts machines."""
+        ec2, data = self.client("ec2"), {"ImageId": self.image(), "InstanceType": "g4dn.xlarge"}
+        made = ec2.create_launch_template(LaunchTemplateName="pool", LaunchTemplateData=data)
+        template = str(made["LaunchTemplate"]["LaunchTemplateId"])
+        ec2.create_launch_template_version(LaunchTemplateId=template, LaunchTemplateData=data)
+        return template
+
+    def renew(self, template: str) -> None:
+        """The second version starts machines; moto tells of each in a group that it did."""
+        ec2 = self.client("ec2")
+        ec2.modify_launch_template(LaunchTemplateId=template, DefaultVersion="2")
+
+    def group(self, name: str, template: str, machines: int) -> None:
+        """An Auto Scaling group that starts machines from the first version of a template."""
+        self.client("autoscaling").create_auto_scaling_group(
+            AutoScalingGroupName=name, MinSize=machines, MaxSize=machines,
+            DesiredCapacity=machines, AvailabilityZones=[f"{REGION}a"],
+            LaunchTemplate={"LaunchTemplateId": template, "Version": "1"},
+        )  # fmt: skip
+
+    def start_from(self, name: str, template: str, version: str) -> None:
+        """From now on the group starts machines from another version."""
+        self.client("autoscaling").update_auto_scaling_group(
+            AutoScalingGroupName=name,
+            LaunchTemplate={"LaunchTemplateId": template, "Version": version},
+        )
+
 
 def served(patch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     """A fresh cloud, which the AWS client of this process finds by itself."""

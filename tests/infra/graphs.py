@@ -16,7 +16,7 @@ import yaml
 
 from infra.naming import cloud_target
 from infra.program import program
-from infra.tags import NAME_TAG, STACK_TAG
+from infra.tags import NAME_TAG, PLAN_TAG, STACK_TAG
 from llmops.spec import Deployment, loads
 from tests.infra.capturing import SECRET, SIGNATURE, Captured, Registered, capture
 from tests.infra.making import files, planned
@@ -87,7 +87,8 @@ def _shown(one: Registered) -> dict[str, Any]:
 def _value(value: Any, key: str = "") -> Any:
     if isinstance(value, Mapping):
         if STACK_TAG in value:
-            return {NAME_TAG: value[NAME_TAG], "and": "the stack's tags"}
+            whole = "the stack's tags" if PLAN_TAG in value else "its tags that stay"
+            return {NAME_TAG: value[NAME_TAG], "and": whole}
         if value.get(SIGNATURE) == SECRET:
             return {"SECRET": _value(value["value"])}
         if "path" in value and SIGNATURE in value:

@@ -18,6 +18,7 @@ import pytest
 
 from infra.aws import part
 from infra.tags import OWNER_TAG, PLAN_TAG, PROJECT_TAG, SERVICE_TAG, SPEC_TAG, STACK_TAG
+from llmops.spec import Deployment
 from tests.infra.capturing import SECRET, SIGNATURE, Captured, Registered, capture
 from tests.infra.graphs import NAMES, captured, case, golden, short, text
 
@@ -68,6 +69,24 @@ def _takes_tags(kind: str) -> bool:
 def _tags(one: Registered) -> set[str]:
     tags = one.inputs.get("tags") or {}
     return {tag["key"] for tag in tags} if isinstance(tags, list) else set(tags)
+
+
+def test_another_plan_of_the_same_machines_starts_them_no_other_way() -> None:
+    """Or a deploy of anything would put every machine behind."""
+
+    def starts(made: Deployment) -> dict[str, Any]:
+        found = captured(made).of("aws:ec2/launchTemplate:LaunchTemplate")
+        return {one.name: {k: v for k, v in one.inputs.items() if k != "tags"} for one in found}
+
+    made, other = case("public"), case("public").model_copy(deep=True)
+    more = {"target": made.target.model_copy(update={"owner": "search"}),
+            "engine": made.engine.model_copy(update={"context": 2048})}  # fmt: skip
+    other = other.model_copy(update=more)
+    assert (
+        captured(made).named("aws:autoscaling/group:Group", "pool").inputs["tags"]
+        != (captured(other).named("aws:autoscaling/group:Group", "pool").inputs["tags"])
+    )
+    assert starts(made) == starts(other)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -31,7 +31,8 @@ NO_CALLS = {"iam:PassRole"}
 """Actions that are no call."""
 
 NEEDED: Mapping[str, str] = {
-    "Group": "autoscaling:CreateAutoScalingGroup autoscaling:DeleteAutoScalingGroup",
+    "Group": "autoscaling:CreateAutoScalingGroup autoscaling:DeleteAutoScalingGroup"
+    " autoscaling:TerminateInstanceInAutoScalingGroup",
     "LogGroup": "logs:CreateLogGroup logs:PutRetentionPolicy logs:DeleteLogGroup"
     " logs:AssociateKmsKey",
     "DefaultSecurityGroup": "ec2:RevokeSecurityGroupIngress ec2:RevokeSecurityGroupEgress",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from infra.account import Group, Started
 from infra.automation import Operation, StackChange
 from infra.previewing import previewed
+from infra.standing import Standing
+from llmops.policies import Severity
 
 HEAD = "aws:ec2/instance:Instance"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
@@ -19,18 +22,81 @@ def test_what_serves_and_would_be_made_anew_is_told_with_what_forces_it() -> Non
     assert "head would be made anew, because of subnetId" in finding.message
 
 
-def test_machines_that_run_and_stay_as_they_are_are_told() -> None:
-    found = previewed([change(TEMPLATE, "pool", Operation.UPDATE, "imageId")], None)
+def machine(number: int, template: str = "lt-1:1", kind: str = "g6e.xlarge") -> Started:
+    return Started(f"i-{number}", kind, f"10.0.0.{number}", template, there=True, since=0.0)
+
+
+def standing(*machines: Started, roll: bool = False, template: str = "lt-1:1") -> Standing:
+    return Standing(Group(template, machines), ("1", "1"), "g6e.xlarge", roll)
+
+
+NEW_IMAGE = change(TEMPLATE, "pool", Operation.UPDATE, "imageId")
+
+
+def test_machines_that_run_and_stay_as_they_are_are_counted() -> None:
+    found = previewed([NEW_IMAGE], None, standing(machine(1), machine(2)))
     [finding] = found.findings
-    assert finding.id == "target.machines-stay"
-    assert "machines of pool that run stay as they are" in finding.message
-    assert "imageId" in finding.message
+    assert (finding.id, finding.severity) == ("target.machines-stay", Severity.WARN)
+    assert "2 of 2 machines with GPUs were started from an older" in finding.message
+    assert "(imageId) and stay as they are" in finding.message
+    assert "target.roll: auto" in finding.fix
     assert [one.action for one in found.changes] == ["update"]
 
 
-def test_other_tags_alone_need_no_word() -> None:
-    tagged = change(TEMPLATE, "pool", Operation.UPDATE, "tagSpecifications", "tags", "tagsAll")
-    assert previewed([tagged], None).findings == ()
+def test_machines_that_are_replaced_are_changes_of_the_plan() -> None:
+    found = previewed([NEW_IMAGE], None, standing(machine(1), machine(2), roll=True))
+    [finding] = found.findings
+    assert (finding.id, finding.severity) == ("target.machines-roll", Severity.INFO)
+    assert [(one.name, one.action) for one in found.changes] == [
+        ("LaunchTemplate/pool", "update"), ("Machine/i-1", "replace"), ("Machine/i-2", "replace"),
+    ]  # fmt: skip
+
+
+def test_those_of_an_earlier_deploy_are_found_without_any_change_of_the_stack() -> None:
+    old = (machine(1), machine(2, "lt-1:2"))
+    stays = previewed([], None, standing(*old, template="lt-1:2"))
+    assert "1 of 2 machines" in stays.findings[0].message
+    goes = previewed([], None, standing(*old, template="lt-1:2", roll=True))
+    assert [one.name for one in goes.changes] == ["Machine/i-1"]
+    none = previewed([], None, standing(machine(1), machine(2), roll=True))
+    assert (none.changes, none.findings) == ((), ())
+
+
+def test_machines_of_another_type_are_never_replaced() -> None:
+    """The release that serves was planned for theirs."""
+    both = previewed([NEW_IMAGE], None, standing(machine(1, kind="p5.48xlarge"), roll=True))
+    [finding] = both.findings
+    assert finding.id == "target.machines-stay"
+    assert "none is replaced by another" in finding.fix
+    assert [one.name for one in both.changes] == ["LaunchTemplate/pool"]
+
+
+def test_the_head_stays_as_it_is_and_every_plan_says_so() -> None:
+    now = previewed([change(TEMPLATE, "head", Operation.UPDATE, "userData")], None)
+    later = previewed([], None, Standing(None, ("1", "2")))
+    for found in (now, later):
+        [finding] = found.findings
+        assert finding.id == "target.head-stays"
+        assert "llmops destroy and a new deploy" in finding.fix
+    assert "(userData)" in now.findings[0].message
+    assert previewed([], None, Standing(None, ("2", "2"))).findings == ()
+
+
+def test_a_head_that_is_made_anew_does_not_stay() -> None:
+    anew = change(HEAD, "head", Operation.REPLACE, "subnetId")
+    [finding] = previewed([anew], None, Standing(None, ("1", "2"))).findings
+    assert finding.id == "target.replaces-serving"
+
+
+def test_machines_that_nobody_could_look_at_are_told_without_a_number() -> None:
+    [finding] = previewed([NEW_IMAGE], None).findings
+    assert finding.id == "target.machines-stay"
+    assert "machines with GPUs that run stay as they are (imageId)" in finding.message
+
+
+def test_tags_of_a_template_itself_need_no_word() -> None:
+    tagged = change(TEMPLATE, "pool", Operation.UPDATE, "tags", "tagsAll")
+    assert previewed([tagged], None, standing(machine(1))).findings == ()
 
 
 def test_a_first_stack_and_what_only_groups_need_no_word() -> None:

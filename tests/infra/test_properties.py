@@ -19,7 +19,7 @@ from llmops.spec import AwsTarget, Deployment, loads
 from tests.infra.api import wrong
 from tests.infra.capturing import Captured
 from tests.infra.graphs import captured, short, text
-from tests.infra.making import MODEL, planned
+from tests.infra.making import MODEL, deployment, planned
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 LONGEST_PREFIX = 37
@@ -135,6 +135,12 @@ def test_the_plans_digest_is_of_the_machines_and_not_of_their_price(made: Deploy
     other = replace(plan, machines=replace(plan.machines, market="another"))
     assert machines_digest(plan) == machines_digest(cheaper) != machines_digest(other)
     assert len(set(tags_of(made, plan).values())) >= 4
+
+
+def test_whether_machines_are_rolled_says_nothing_of_the_release_nor_of_them() -> None:
+    kept, rolled = deployment(spare=1), deployment(spare=1, roll="auto")
+    assert planned(kept).identity == planned(rolled).identity
+    assert tags_of(kept, planned(kept)) == tags_of(rolled, planned(rolled))
 
 
 def _planned(made: Deployment) -> Plan | None:

@@ -218,6 +218,37 @@ def test_what_was_said_over_days_is_sent_in_requests_of_a_day(tmp_path: Path) ->
     assert _puts(scratch) == [["a", "b", "c"], ["d", "e"]]
 
 
+def test_the_logs_of_a_workers_ray_and_replicas_are_sent_line_by_line(tmp_path: Path) -> None:
+    scratch = _scratch(tmp_path, replace(STARTUP, log_group="machines-1"))
+    logs = scratch.root / "var/lib/llmops/logs"
+    engine = logs / "chat/r3/engine.log"
+    engine.parent.mkdir(parents=True)
+    (logs / "worker.log").write_text("joined 10.0.0.4:6379\n")
+    (logs / "audit.jsonl").write_text("who asked what\n")
+    engine.write_text("loading\nloaded 40")
+    scratch.say("journal", ["llmops-prepare: ready"])
+    done = scratch.run("llmops-send-logs")
+    assert done.returncode == 0, done.stderr
+    assert [line for put in _puts(scratch) for line in put] == [
+        "llmops-prepare: ready",
+        "chat/r3/engine.log: loading",
+        "worker.log: joined 10.0.0.4:6379",
+    ]
+    with engine.open("a") as more:
+        more.write(" %\n")
+    scratch.say("refused", value=True)
+    assert scratch.run("llmops-send-logs").returncode != 0
+    scratch.say("refused", value=False)
+    scratch.run("llmops-send-logs")
+    assert _puts(scratch)[-1] == ["chat/r3/engine.log: loaded 40 %"], "whole, though refused once"
+    engine.unlink()
+    engine.write_text("anew\n")
+    scratch.run("llmops-send-logs")
+    assert _puts(scratch)[-1] == ["chat/r3/engine.log: anew"]
+    [asked] = scratch.calls("journalctl")[-1:]
+    assert {"llmops-agent.service", "cloud-*"} <= set(asked)
+
+
 def test_nothing_is_sent_where_nobody_asked_for_it(worker: Scratch) -> None:
     text = user_data(worker.startup)
     assert "send-logs" not in text

@@ -1,28 +1,32 @@
 """A machine that joins the Ray of the store's agent, and does no more than that.
 
 It finds the head by the store, joins it, and joins the next one when the head was started anew. It
-says what it has, so that plans count it in. No port is opened for that.
+says what it has, so that plans count it in, and leaves while the store names it as the one that is
+to: its replicas go elsewhere first. No port is opened for any of that.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import re
 import socket
 import threading
 import time
 from pathlib import Path
 
-from llmops.errors import LlmopsError, RefusedError
+import psutil
+
+from llmops.errors import LlmopsError, RefusedError, TargetError
 from llmops.events import Flow
 from llmops.releases import Conflict
 from serving.agent import names
 from serving.agent.blobs import Blobs
 from serving.agent.machine.joining import CLUSTER, Joining
-from serving.agent.nodes import NODE
+from serving.agent.nodes import LEAVING, NODE
 from serving.agent.pace import PACE, Pace
-from serving.agent.words import Cluster, Node
+from serving.agent.words import Cluster, Leaving, Node
 from serving.local import machine_facts
 from serving.runtime.paths import RuntimePaths
 from serving.runtime.raylet import Raylet
@@ -78,11 +82,14 @@ class Worker:
 
     def run(self, *, once: bool = False) -> None:
         """Stay joined until told to end; with `once`, until it has joined."""
-        beaten, told = 0.0, None
+        beaten, told = -math.inf, None
         while not self.stopping():
             try:
+                due = time.monotonic() - beaten >= self._pace.beat
+                if due and self._obeyed():
+                    continue
                 joined = self._looked()
-                if joined != told or time.monotonic() - beaten >= self._pace.beat:
+                if due or joined != told:
                     self._renew(joined)
                     beaten, told = time.monotonic(), joined
                 if once and joined:
@@ -96,6 +103,40 @@ class Worker:
     def stopping(self) -> bool:
         """Whether it is to end."""
         return self._stop.is_set()
+
+    def _obeyed(self) -> bool:
+        """Leave, where this machine is to, and stay away until it no longer is; whether it was."""
+        tried: Leaving | None = None
+        while not self.stopping() and (asked := self._asked()) is not None:
+            if asked != tried:
+                tried = asked
+                self._left(asked)
+            self._renew_leaving()
+            self._stop.wait(self._pace.beat)
+        return tried is not None
+
+    def _asked(self) -> Leaving | None:
+        """What asks this machine to leave. What was asked before it started was about another one
+        of its name and address."""
+        asked, _ = LEAVING.read(self._blobs, names.LEAVING)
+        mine = asked is not None and asked.name == self._name and asked.at >= psutil.boot_time()
+        return asked if mine else None
+
+    def _left(self, asked: Leaving) -> None:
+        """Leave, and say meanwhile that this machine lives; where replicas stay, so does it."""
+        self._say(f"leaves, as {asked.by} asked: its replicas go elsewhere first")
+        beaten = time.monotonic()
+        try:
+            for _ in self._raylet.drain(asked.seconds):
+                if self.stopping():
+                    return
+                if time.monotonic() - beaten >= self._pace.beat:
+                    self._renew_leaving()
+                    beaten = time.monotonic()
+            self._raylet.leave()
+            self._say("has left")
+        except TargetError as error:
+            self._say(error.message)
 
     def _looked(self) -> str:
         """Look where the head is, and be there; the address that is joined by now, or nothing."""
@@ -134,6 +175,10 @@ class Worker:
             NODE.write(self._blobs, names.node(self._name), node, version)
         except Conflict:
             self._say(f"another worker calls itself {self._name}")
+
+    def _renew_leaving(self) -> None:
+        """Say that this machine lives for as long as a raylet of it does, and then that it left."""
+        self._renew(self._raylet.joined(), ended=not self._raylet.aim())
 
     def _say(self, text: str) -> None:
         """Log something once, until something else is said."""

@@ -65,6 +65,34 @@ def test_a_running_machine_has_its_type_and_a_stopped_one_costs_none(cloud: Clou
     assert found[stopped].machine == ""
 
 
+def test_machines_of_a_group_that_an_older_template_has_started_are_behind(cloud: Cloud) -> None:
+    template = cloud.template()
+    cloud.group("pool", template, 2)
+    found = Account(REGION).group("pool")
+    assert found is not None
+    assert (found.template, found.behind) == (f"{template}:1", ())
+    assert all(one.address.startswith("10.") for one in found.there)
+    assert [one.machine for one in found.there] == ["g4dn.xlarge"] * 2
+    cloud.start_from("pool", template, "2")
+    behind = Account(REGION).group("pool")
+    assert behind is not None
+    assert {one.id for one in behind.behind} == {one.id for one in found.there}
+    assert Account(REGION).group("another") is None
+
+
+def test_a_machine_knows_which_version_has_started_it_and_which_would_now(cloud: Cloud) -> None:
+    template = cloud.template()
+    started = cloud.client("ec2").run_instances(
+        LaunchTemplate={"LaunchTemplateId": template, "Version": "$Default"}, MinCount=1, MaxCount=1
+    )
+    head = started["Instances"][0]["InstanceId"]
+    assert Account(REGION).starts(head) == ("1", "1")
+    cloud.renew(template)
+    assert Account(REGION).starts(head) == ("1", "2")
+    assert Account(REGION).starts(cloud.machine(OURS)) == ("", "")
+    assert Account(REGION).starts("i-0123456789abcdef0") == ("", "")
+
+
 def test_without_credentials_the_way_to_sign_in_is_told(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

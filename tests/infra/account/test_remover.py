@@ -41,6 +41,17 @@ def test_what_has_gone_meanwhile_is_no_failure(cloud: Cloud) -> None:
     assert list(Remover(REGION).remove((gone,))) == [(gone, "")]
 
 
+def test_a_machine_of_a_group_is_replaced_and_the_group_stays_as_large(cloud: Cloud) -> None:
+    cloud.group("pool", cloud.template(), 2)
+    before = Account(REGION).group("pool")
+    assert before is not None
+    Remover(REGION).replace(before.machines[0].id)
+    after = Account(REGION).group("pool")
+    assert after is not None
+    assert len(after.there) == 2
+    assert before.machines[0].id not in {one.id for one in after.there}
+
+
 def test_a_bucket_is_emptied_with_all_versions(cloud: Cloud) -> None:
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket="full")
