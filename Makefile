@@ -96,6 +96,7 @@ check-generated: $(READY)
 	@$(BIN)/python -m bare_metal.inventory.generate --check
 	@$(BIN)/python -m cli.reference --check
 	@$(BIN)/python -m serving.versions --check
+	@$(BIN)/python -m tests.chaos.safety --check
 
 check-house: $(READY)
 	@$(PYTEST) --durations=0 --durations-min=5 tests/house

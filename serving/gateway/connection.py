@@ -1,15 +1,24 @@
 """One connection of the gateway's server: its client may not keep us waiting for what it owes.
 
-Apart from `server`, because it needs uvicorn when it is defined, and most commands need none.
+What is no HTTP is answered as everything else is, once at most, and told to no log: whoever has no
+key could fill it. Apart from `server`, because it needs uvicorn when it is defined, and most
+commands need none.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import secrets
 import socket
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from serving.gateway.answers import bad
+
+log = logging.getLogger("uvicorn.error.connection")
+log.setLevel(logging.ERROR)  # what uvicorn warns of is what clients send
 
 
 class Impatient(H11Protocol):
@@ -17,11 +26,15 @@ class Impatient(H11Protocol):
 
     deadline: float
     """Seconds for a head to be complete, and for the rest of a body that was answered already."""
+    stall: float
+    """Seconds for a client to take in what fills the buffers between us."""
     _late: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for the first head."""
         super().connection_made(transport)
+        self.logger = log
         # asyncio does this for sockets whose protocol is named only. Without it every answer's body
         # waits 40 ms for the client to acknowledge its head.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -41,9 +54,49 @@ class Impatient(H11Protocol):
         if self._owes() and not self.transport.is_closing():
             self._wait()
 
+    def pause_writing(self) -> None:
+        """The client does not take in what it asked for; its answer waits, but not forever."""
+        super().pause_writing()
+        if self._stalled is None:
+            self._stalled = self.loop.call_later(self.stall, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words for all of it
+        """Answer what is no HTTP, unless an answer has begun; hang up.
+
+        A request whose body turns out to be none has lost its client: the app is told so, and what
+        it still answers goes nowhere.
+        """
+        asked = self.conn.our_state is not h11.IDLE
+        if not asked or self.conn.our_state is h11.SEND_RESPONSE:
+            self._refuse()
+        if asked and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
+
+    def _refuse(self) -> None:
+        body = bad("this is not valid HTTP", reason="invalid_http").body()
+        headers = [
+            ("content-type", "application/json"),
+            ("content-length", str(len(body))),
+            ("x-request-id", f"req-{secrets.token_hex(12)}"),
+            ("connection", "close"),
+        ]
+        answer = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        events = (answer, h11.Data(data=body), h11.EndOfMessage())
+        self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline."""
+        """Forget the deadlines."""
         self._stop_waiting()
+        self.resume_writing()
         super().connection_lost(exc)
 
     def _owes(self) -> bool:

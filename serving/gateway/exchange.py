@@ -259,6 +259,8 @@ class Exchange:
                     await self._pass(events.feed(piece))
                     if events.error is not None:
                         break
+                    if self._gone and not events.done:  # also where the engine never lets us wait
+                        raise answers.client_gone()
             if not events.done:
                 await self._tell_cut(events.error or answers.stream_cut())
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -307,6 +309,10 @@ class Exchange:
             if not task.done():
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+    @property
+    def _gone(self) -> bool:
+        return self._disconnect is not None and self._disconnect.done()
 
     async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

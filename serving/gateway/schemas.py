@@ -49,7 +49,8 @@ STRUCTURED = frozenset(
 NESTED_JSON = frozenset({"json", "structural_tag"})
 """Those that may hold a schema as text."""
 REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
-BRACES = re.compile(r"(\)?)\{\s*(\d*)\s*(?:,\s*(\d*)\s*)?\}")
+BRACES = re.compile(r"(\)?)\{\s*+(\d*+)\s*+(?:,\s*+(\d*+)\s*+)?\}")
+"""Possessive, so that a run of blanks is gone through once: otherwise 8 kB of them take hours."""
 
 
 def check(field: str, value: Any) -> None:
@@ -91,7 +92,7 @@ class _Walk:
     def __init__(self, field: str) -> None:
         self._field = field
         self._nodes = self._text = self._patterns = self._counted_properties = self._repeated = 0
-        self._repetitions: set[str] = set()
+        self._repetitions: set[tuple[str, int]] = set()
 
     def through(self, value: Any) -> None:
         waiting = [value]
@@ -128,7 +129,7 @@ class _Walk:
             self._braces(grammar)
         if item.keys() & {"minLength", "maxLength"}:
             low, high = item.get("minLength"), item.get("maxLength")
-            self._repeat(f"{low}..{high}", low if high is None else high)
+            self._repeat((f"{low}..{high}", 0), low if high is None else high)
         counted = item.keys() & {"minProperties", "maxProperties"}
         if counted and isinstance(properties := item.get("properties"), dict):
             self._counted_properties += len(properties)
@@ -147,10 +148,11 @@ class _Walk:
         for index, match in enumerate(BRACES.finditer(pattern)):
             group, *counts = match.groups()
             times = max((int(text[:9]) for text in counts if text), default=1)
-            self._repeat(f"{pattern}#{index}", times, OF_GROUP if group else 1)
+            self._repeat((pattern, index), times, OF_GROUP if group else 1)
 
-    def _repeat(self, which: str, times: object, weight: int = 1) -> None:
-        """Count a repetition once, however often it is written down."""
+    def _repeat(self, which: tuple[str, int], times: object, weight: int = 1) -> None:
+        """Count a repetition once, however often it is written down; `which` is its text, and its
+        place there."""
         if which in self._repetitions or not isinstance(times, (int, float)):
             return
         self._repetitions.add(which)

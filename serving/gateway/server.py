@@ -5,7 +5,7 @@ defaults leave it open, all of it before any key was seen: its faster parser (ht
 and trailers of any size, and takes a header that follows a body for one that came before it; and
 neither parser minds a head that never ends or a refused body that trickles on. So the parser is h11
 (a few µs more for each token), which bounds a head, tells trailers from headers and refuses two
-lengths, and a connection whose turn it is to speak has a deadline.
+lengths, and a connection whose turn it is to speak has a deadline, as has one that does not read.
 """
 
 from __future__ import annotations
@@ -21,31 +21,39 @@ MAX_HEAD = 65536
 """Bytes of a request's head."""
 HEAD_DEADLINE = 15.0
 """Seconds for a head to be complete, and for the rest of a body that was answered already."""
+STALL_DEADLINE = 60.0
+"""Seconds for a client to read on, once what it was sent fills the buffers; about 1 kB/s."""
 KEEP_ALIVE = 75
 """Seconds that a connection may stay idle between two requests."""
 
 
 def gateway_server(
-    app: Any, *, head_deadline: float = HEAD_DEADLINE, tls: ssl.SSLContext | None = None
+    app: Any,
+    *,
+    head_deadline: float = HEAD_DEADLINE,
+    stall_deadline: float = STALL_DEADLINE,
+    tls: ssl.SSLContext | None = None,
 ) -> uvicorn.Server:
     """The server that hosts `app`; its sockets, which are bound already, are given to `serve`.
 
     Args:
         app: The gateway, or the metrics beside it.
         head_deadline: Seconds, for a handshake too; another value is for tests.
+        stall_deadline: Seconds; another value is for tests.
         tls: What it speaks TLS with; None is plain HTTP.
     """
     from serving.gateway.listening import Server
 
-    return Server(_config(app, head_deadline, tls), head_deadline)
+    deadlines = {"deadline": head_deadline, "stall": stall_deadline}
+    return Server(_config(app, deadlines, tls), head_deadline)
 
 
-def _config(app: Any, head_deadline: float, tls: ssl.SSLContext | None) -> uvicorn.Config:
+def _config(app: Any, deadlines: dict[str, float], tls: ssl.SSLContext | None) -> uvicorn.Config:
     import uvicorn  # only the process that listens needs it
 
     from serving.gateway.connection import Impatient
 
-    protocol = type("Connection", (Impatient,), {"deadline": head_deadline})
+    protocol = type("Connection", (Impatient,), deadlines)
     config = uvicorn.Config(
         app,
         http=protocol,

@@ -1,6 +1,7 @@
 """Cases from files. What is too long to write down is written as what it is made of.
 
 {$text: [piece, n]}          the piece n times
+{$join: [text, ...]}         the texts as one
 {$list: [item, n]}           a list of n such items
 {$object: [prefix, n, v]}    n keys, each the prefix and a number, each with that value
 {$numbered: [prefix, n, v]}  the same, the numbers in v made to differ by one
@@ -51,6 +52,7 @@ def _numbered(prefix: str, often: int, value: dict[str, int]) -> dict[str, Any]:
 
 MAKERS: dict[str, Callable[..., Any]] = {
     "$text": lambda piece, often: piece * often,
+    "$join": lambda *texts: "".join(texts),
     "$list": lambda item, often: [item] * often,
     "$object": lambda prefix, often, value: {f"{prefix}{i}": value for i in range(often)},
     "$numbered": _numbered,

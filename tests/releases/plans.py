@@ -30,12 +30,14 @@ def make_plan(
     strategy: str = "rolling",
     keys: tuple[str, ...] = ("default",),
     facts_digest: str = "facts",
+    engine_identity: str = "",
     upkeep: Upkeep = Upkeep(canary_seconds=WATCH),  # noqa: B008 - a frozen value
 ) -> Plan:
     figure = Figure(1, "a test says so")
     return Plan(
         service=SERVICE,
         identity=identity,
+        engine_identity=engine_identity,
         facts_digest=facts_digest,
         model=PlannedModel(identity, "r", figure, figure, figure, figure),
         memory=PlannedMemory(figure, figure, figure, figure, figure, figure),
@@ -73,10 +75,13 @@ def make_deployment(
 
 
 def plan_of(deployment: Deployment, facts: Facts) -> Plan:
-    """The planner of these tests."""
+    """The planner of these tests: a source `a+x` is the model `a` with the adapter `x`."""
+    source, strategy = deployment.model.source, deployment.maintenance.strategy
+    hosts = "+" in source and strategy != "recreate"
     return make_plan(
-        f"{deployment.model.source} {deployment.maintenance.strategy}",
-        strategy=deployment.maintenance.strategy,
+        f"{source} {strategy}",
+        strategy=strategy,
+        engine_identity=source.split("+")[0] if hosts else "",
         keys=deployment.security.keys,
         facts_digest=facts.engine_version,
         upkeep=planned_upkeep(deployment.maintenance),

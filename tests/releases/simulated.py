@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -71,6 +72,7 @@ def _check_edit(before: History, after: History) -> None:
 def _check_dropped(before: History, old: Release) -> None:
     """Refuse that a record goes that somebody still needs."""
     needed = {before.next_number - 1, getattr(before.last_good_before, "number", None)}
+    needed |= {r.engine for r in before.releases if r.state in (State.LIVE, State.STAGING)}
     if old.state in (State.LIVE, State.STAGING) or old.number in needed:
         raise BrokenPromise(f"the record of release {old.number} was lost")
 
@@ -149,6 +151,8 @@ class App:
     phase: Phase
     in_flight: int = 0
     replicas: int = 1
+    engine: int = 0
+    """The release whose engine it is loaded in; 0 is nobody's."""
 
 
 @dataclass
@@ -164,6 +168,8 @@ class SimulatedTarget:
     now: float = 1_000_000.0
     fates: dict[int, Fate] = field(default_factory=dict)
     instants: int = 0
+    struck: Counter[tuple[str, Fate]] = field(default_factory=Counter)
+    """Fates that have struck, by what was being done."""
     changes: int = 0
     gap_allowed: bool = False
     """Whether the run may take the service away for a while: `recreate`, and destroy."""
@@ -190,6 +196,8 @@ class SimulatedTarget:
         self.now += 0.5
         self.judge()
         fate = self.fates.pop(self.instants, None)
+        if fate is not None:
+            self.struck[self.held, fate] += 1
         if fate is Fate.CONFLICT:
             self.store.conflicts += 1
         elif fate is Fate.CRASH:
@@ -216,9 +224,10 @@ class SimulatedTarget:
         self.answering = False
 
     def crash(self) -> None:
-        """The engine that holds the traffic dies."""
-        for number, app in self.apps.items():
-            if self.shares.get(number):
+        """The engine that holds the traffic dies, and with it all that are loaded in it."""
+        engines = {app.engine for number, app in self.apps.items() if self.shares.get(number)}
+        for app in self.apps.values():
+            if app.engine in engines:
                 app.phase = Phase.FAILED
                 self.answering = False
 
@@ -320,7 +329,7 @@ class SimulatedTarget:
             raise ModelError(f"{model} is not what its manifest says", hint="fetch it again")
         app = self.apps.get(number)
         if app is None or app.phase is Phase.FAILED:
-            starting = App(Phase.STARTING)
+            starting = App(Phase.STARTING, engine=release.engine)
             self.change(lambda: self.apps.update({number: starting}))
             yield Progress("stage", "starting")
         phase = Phase.FAILED if "bad-start" in model else Phase.READY

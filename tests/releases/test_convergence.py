@@ -43,8 +43,9 @@ from tests.releases.simulated import (
     survive,
 )
 
-GOOD = ("a", "b", "c")
-BAD = ("bad-start", "bad-answer", "bad-download", "bad-canary")
+GOOD = ("a", "b", "c", "a+x", "a+y", "b+x")
+"""Models, and such with an adapter: those of the same model are loaded in one engine."""
+BAD = ("bad-start", "bad-answer", "bad-download", "bad-canary", "a+bad-start", "a+bad-answer")
 QUICK = settings(
     deadline=None,
     database=None,
@@ -61,11 +62,13 @@ def strike(world: SimulatedTarget, plan: dict[int, Fate]) -> None:
     world.fates = {world.instants + after: fate for after, fate in plan.items()}
 
 
-def deploy(world: SimulatedTarget, source: str, strategy: str = "rolling") -> Any:
+def deploy(
+    world: SimulatedTarget, source: str, strategy: str = "rolling", keep: int | str = "all"
+) -> Any:
     world.gap_allowed = strategy == "recreate"
     return workflow.deploy(
         world,
-        make_deployment(source, strategy=strategy),
+        make_deployment(source, strategy=strategy, keep_releases=keep),
         planner=plan_of,
         clock=lambda: world.now,
         sleep=world.sleep,
@@ -176,21 +179,37 @@ def _roll_back(world: SimulatedTarget) -> Any:
     return rollback(world, None)
 
 
+def _load_adapter(world: SimulatedTarget) -> Any:
+    return deploy(world, "a+z")
+
+
+def _fail_adapter(world: SimulatedTarget) -> Any:
+    return deploy(world, "a+bad-start")
+
+
+MODELS, ADAPTERS = ("a", "b"), ("a+x", "a+y")
+
+
 @pytest.mark.parametrize("fate", [Fate.KILL, Fate.REBOOT, Fate.INTERRUPT, Fate.CRASH])
 @pytest.mark.parametrize(
-    "verb",
+    ("before", "verb"),
     [
-        _update, _canary, _canary_that_is_worse, _recreate, _fail, _fail_recreated, _roll_back,
-        destroy,
+        *((MODELS, verb) for verb in (
+            _update, _canary, _canary_that_is_worse, _recreate, _fail, _fail_recreated, _roll_back,
+            destroy,
+        )),
+        *((ADAPTERS, verb) for verb in (
+            _load_adapter, _fail_adapter, _update, _canary, _recreate, _roll_back, destroy,
+        )),
     ],
 )  # fmt: skip
 def test_every_instant_of_every_verb_may_be_struck(
-    verb: Callable[[SimulatedTarget], Any], fate: Fate
+    before: tuple[str, ...], verb: Callable[[SimulatedTarget], Any], fate: Fate
 ) -> None:
     landed = 0
     for instant in range(1, 100):
         world = SimulatedTarget()
-        for source in "ab":
+        for source in before:
             run(deploy(world, source))
             world.apps[max(world.apps)].in_flight = 1
         strike(world, {instant: fate})
@@ -247,10 +266,10 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.world = SimulatedTarget()
 
-    @rule(source=sources, strategy=strategies, plan=fates)
-    def deploy(self, source: str, strategy: str, plan: dict[int, Fate]) -> None:
+    @rule(source=sources, strategy=strategies, plan=fates, keep=st.sampled_from(["all", 1, 2]))
+    def deploy(self, source: str, strategy: str, plan: dict[int, Fate], keep: int | str) -> None:
         strike(self.world, plan)
-        survive(deploy(self.world, source, strategy))
+        survive(deploy(self.world, source, strategy, keep))
 
     @rule(plan=fates, number=st.none() | st.integers(1, 6))
     def rollback(self, plan: dict[int, Fate], number: int | None) -> None:
@@ -260,7 +279,11 @@ class Life(RuleBasedStateMachine):
     @rule(plan=fates)
     def destroy(self, plan: dict[int, Fate]) -> None:
         strike(self.world, plan)
-        ended = survive(destroy(self.world))
+        stale, ended = self.world.stale, survive(destroy(self.world))
+        if stale:  # it may not have seen what is there: the next one does
+            self.world.stale, self.world.fates = 0, {}
+            ended = survive(destroy(self.world))
+        self.world.answering = False  # begun is enough: a deploy may take away what it left
         if ended == "done":
             assert not self.world.apps
             assert self.world.store.history.live is None
