@@ -21,7 +21,7 @@ from tests.bare_metal.lab import Lab, laboratory, missing, until
 from tests.support.program import LLMOPS
 from tests.support.tiny_model import make_tiny_model
 
-pytestmark = [pytest.mark.engines, pytest.mark.long, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(1500)]
 
 LONG = 900.0
 """Seconds for an engine to start on a machine ten times slower than a quiet one."""
@@ -138,6 +138,8 @@ def test_described_hosts_serve_and_survive_the_loss_of_one(site: Site) -> None:
     key = _deployed_by_a_command_that_dies(site)
     _again_nothing_changes(site)
     _a_host_is_lost(site, key)
+    _another_takes_its_place(site, key)
+    _a_host_rests(site, key)
     _destroyed(site)
 
 
@@ -188,6 +190,38 @@ def _a_host_is_lost(site: Site, key: str) -> None:
     until(lambda: _answers(site, key), LONG)
 
 
+def _another_takes_its_place(site: Site, key: str) -> None:
+    site.lab.add(THIRD, 13)
+    pinned = site.run("cluster", "hosts", "pin", THIRD, "--yes")
+    assert pinned.returncode == 0, site.told(pinned)
+    site.spec(context=500, hosts=f"{HEAD}, {THIRD}")
+    done = site.run("deploy", "--yes")
+    assert done.returncode == 0, site.told(done)
+    assert site.nodes_that_serve() == {HEAD, THIRD}, site.told(done)
+    assert _answers(site, key)
+
+
+def _a_host_rests(site: Site, key: str) -> None:
+    """Its replica is started elsewhere before it ends, under questions that are all answered."""
+    running = site.begin("cluster", "maintain", THIRD, "--why", "a new fan", "--yes")
+    answers: list[bool] = []
+    while running[0].poll() is None:
+        answers.append(_answers(site, key))
+    assert running[0].returncode == 0, running[1].read_text()
+    assert answers.count(False) == 0, answers
+    assert len(answers) > 2, "nothing was asked meanwhile"
+    assert site.nodes_that_serve() == {HEAD}, running[1].read_text()
+    assert not list(_ray(site, THIRD)), "nothing of Ray is left on the host"
+    refused = site.run("deploy", "--yes")
+    assert refused.returncode == 3, site.told(refused)
+    assert "a new fan" in refused.stderr, refused.stderr
+    back = site.run("cluster", "maintain", THIRD, "--end", "--thresholds", "checks.yaml", "--yes")
+    assert back.returncode == 0, site.told(back)
+    done = site.run("deploy", "--yes")
+    assert done.returncode == 0, site.told(done)
+    until(lambda: bool(list(_ray(site, THIRD))), LONG)
+
+
 ASK = """\
 import httpx, sys
 said = httpx.post(
@@ -209,10 +243,11 @@ def _answers(site: Site, key: str) -> bool:
 def _destroyed(site: Site) -> None:
     gone = site.run("destroy", "tiny", "--yes")
     assert gone.returncode == 0, site.told(gone)
-    assert not list(_ray(site)), "nothing of Ray is left on the host"
+    for host in (HEAD, THIRD):
+        assert not list(_ray(site, host)), f"nothing of Ray is left on {host}"
 
 
-def _ray(site: Site) -> Iterator[str]:
-    for title in _titles(site.lab.hosts[HEAD].first):
+def _ray(site: Site, host: str) -> Iterator[str]:
+    for title in _titles(site.lab.hosts[host].first):
         if title.startswith("ray::") or "raylet" in title or "gcs_server" in title:
             yield title
