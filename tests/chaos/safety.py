@@ -97,7 +97,10 @@ removes; that was found here, and is as it was.
 
 def _switched() -> str:
     words = _docstrings()
-    return "\n".join(f"| `{name}` | {words[name]} | `{p.__name__}` |" for name, p in PROBES)
+    probes: dict[str, list[str]] = {}
+    for name, probe in PROBES:
+        probes.setdefault(name, []).append(f"`{probe.__name__}`")
+    return "\n".join(f"| `{name}` | {words[name]} | {', '.join(p)} |" for name, p in probes.items())
 
 
 def _docstrings() -> dict[str, str]:
