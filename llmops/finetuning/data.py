@@ -148,8 +148,9 @@ class Data(Section):
     leakage: Literal["remove", "fail", "keep"] = "remove"
     """What is done with a row to learn from that is also held out, by the measure of `duplicates`:
     it is left out of what is learnt, the preparation fails, or it stays. A model is not better for
-    having seen the exam, so it is removed unless this says otherwise. Files of `eval[].set` are not
-    looked at."""
+    having seen the exam, so it is removed unless this says otherwise. Files of `eval[].set` are
+    held out too: a row leaks that asks what one of them asks, whatever it answers, or that has such
+    a prompt of at least 50 characters in it. With `keep` they are not looked at."""
 
     filters: Filters = Filters()
     """Which rows are left out."""

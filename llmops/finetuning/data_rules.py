@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from llmops.finetuning.data import Data, Rows
-from llmops.finetuning.model import FineTune
+from llmops.finetuning.model import HELD_OUT, FineTune
 from llmops.finetuning.places import HUB, is_relative, wrong_place
 from llmops.finetuning.templates import wrong_template
 from llmops.spec import Finding, Trail, Written, find_in_revision
@@ -39,7 +39,7 @@ def find_in_data(spec: FineTune, written: Written) -> Iterator[Finding]:
         yield from _columns(trail, rows, written)
         yield from _template(trail, rows, written)
     yield from _together(data)
-    yield from _held_out(data, written)
+    yield from _held_out(spec, written)
     yield from _filters(spec)
     yield from _conversations(data, written)
 
@@ -150,15 +150,18 @@ def _together(data: Data) -> Iterator[Finding]:
         seen.setdefault(key, trail)
 
 
-def _held_out(data: Data, written: Written) -> Iterator[Finding]:
+def _held_out(spec: FineTune, written: Written) -> Iterator[Finding]:
+    data = spec.data
     if data.split is not None and data.eval:
         yield Finding(
             ("data", "split"), "expected it or data.eval, found both",
             "remove one of them: rows are held out once", (("data", "eval"),), key=True,
         )  # fmt: skip
-    if written(("data", "leakage")) and data.split is None and not data.eval:
+    files = any(exam.set != HELD_OUT for exam in spec.eval)
+    if written(("data", "leakage")) and data.split is None and not data.eval and not files:
         yield Finding(
-            ("data", "leakage"), "expected it beside data.eval or data.split, found neither",
+            ("data", "leakage"), "expected it beside data.eval, data.split or a file in eval[].set,"
+            " found none",
             "remove it: nothing is held out, so nothing can leak", key=True,
         )  # fmt: skip
 

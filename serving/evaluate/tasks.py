@@ -6,10 +6,12 @@ references. That is told before anything is asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import gzip
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from llmops.errors import InputError
 from llmops.evaluating import Gate, Item, ItemSet, Metric, read_items
@@ -72,16 +74,19 @@ class Settings:
 
 
 def read_set(path: Path, *, limit: int | None = None) -> ItemSet:
-    """The set in a file; its name is the file's without the ending.
+    """The set in a file, packed by gzip or not; its name is the file's without the ending.
 
     Raises:
         InputError: When it cannot be read.
         SpecError: Naming each wrong line.
     """
+    packed = path.suffix.lower() == ".gz"
+    name = path.with_suffix("").stem if packed else path.stem
+    opened: Callable[..., TextIO] = gzip.open if packed else Path.open
     try:
-        with path.open(encoding="utf-8") as lines:
-            return read_items(lines, str(path), path.stem).first(limit)
-    except (OSError, UnicodeDecodeError) as error:
+        with opened(path, "rt", encoding="utf-8") as lines:
+            return read_items(lines, str(path), name).first(limit)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"the evaluation set {path} cannot be read: {error}") from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from llmops.finetuning.model import HELD_OUT, FineTune
+from llmops.finetuning.model import FineTune
 from llmops.finetuning.places import HUB
 from llmops.finetuning.planning.model import TrainingFacts
 from llmops.finetuning.planning.room import Room
@@ -33,7 +33,7 @@ def warnings_of(spec: FineTune) -> tuple[str, ...]:
                      " holds some rows out")  # fmt: skip
     if spec.data.personal_data == "keep":
         notes.append("data.personal_data is keep: the model may repeat what it says of people")
-    if spec.data.leakage == "keep" and any(exam.set == HELD_OUT for exam in spec.eval):
+    if spec.data.leakage == "keep" and spec.eval:
         notes.append("data.leakage is keep: the gate may ask for what was learnt")
     return tuple(notes)
 

@@ -53,8 +53,8 @@ class Like:
     likeness: float
 
 
-PARTS = {"train": 0, "eval": 1, "held": 2}
-"""What rows are remembered for: as those of a side, and as held out."""
+PARTS = {"train": 0, "eval": 1, "held": 2, "exam": 3}
+"""What rows are remembered for: as those of a side, as held out, and as what exams ask."""
 
 TABLES = (
     "CREATE TABLE exact (part INT, key BLOB, source TEXT, PRIMARY KEY (part, key)) WITHOUT ROWID",

@@ -81,7 +81,7 @@ def find(data: Data, tell: Callable[[str], None]) -> tuple[Input, ...]:
             _Found(path, rows, "eval" if side == "eval" else "train", field, revision)
             for path in paths
         ]
-    labels = _labels([one.path for one in found])
+    labels = labels_of([one.path for one in found])
     return tuple(_hashed(one, labels[one.path], tell) for one in found)
 
 
@@ -129,7 +129,7 @@ def _refuse_unreadable(path: Path, field: str) -> None:
         )
 
 
-def _labels(paths: Sequence[Path]) -> dict[Path, str]:
+def labels_of(paths: Sequence[Path]) -> dict[Path, str]:
     """The shortest ends of paths that tell them apart."""
     labels: dict[Path, str] = {}
     distinct = list(dict.fromkeys(paths))

@@ -4,7 +4,8 @@ The order is not the user's to choose. Text is mended before anything reads it; 
 repetition are told from what was said, before personal data leaves holes in it; personal data goes
 before rows are compared, so that nothing that is kept of a row, not even a digest, is of it; and
 tokens are counted last, of what is left. What is held out goes first, and what is learnt from is
-written to scratch and read again, since a row may have to leave it for one that came later.
+written to scratch and read again, since a row may have to leave it for one that came later. What
+exams ask is known before any row is read.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from llmops.errors import InputError, RefusedError
 from serving.finetune.data import judging, personal
 from serving.finetune.data.duplicates import Index
+from serving.finetune.data.exams import Asked, Exam
 from serving.finetune.data.inputs import Input
 from serving.finetune.data.judging import Gone, Judge, Mended
 from serving.finetune.data.ledger import LONGEST, Ledger, Step
@@ -84,17 +86,26 @@ class Pipeline:
             "tokens", "fewer or more than asked for, or nothing to learn"
         )
         self._leakage = self.ledger.open("leakage", "rows to learn from that are also held out")
+        near = data.duplicates.near
+        tidy = self._tidying(redactor)
+        self._asked = Asked(self._index, None if near == "off" else near, tidy)
         self._rows = {side: self._index.scratch(side) for side in SIDES}
         self._folder = folder
 
-    def run(self, inputs: Iterable[Input]) -> Outcome:
+    def run(self, inputs: Iterable[Input], exams: Iterable[Exam]) -> Outcome:
         """Prepare all inputs into `train.parquet` and `eval.parquet` of the folder.
+
+        Args:
+            inputs: Files of rows, those that are held out first.
+            exams: What must not be learnt either.
 
         Raises:
             InputError: Rows are bad and `on_bad` is `fail`; nothing is left to learn from.
             RefusedError: There is personal data, or leakage, and the settings say `fail`.
         """
         try:
+            for exam in exams:
+                self._asked.add(exam)
             for given in inputs:
                 self._tell(f"preparing {given.label}")
                 for rows in self._batches(given):
@@ -130,6 +141,21 @@ class Pipeline:
         elif redactor is not None:
             judge = personal.tells(redactor, self._note_personal)
             yield opened("personal data", "refused"), judge, False
+
+    def _tidying(self, redactor: personal.Redactor | None) -> Callable[[Row], Row]:
+        """What changes an exam's text as that of rows is changed, so that both can be equal."""
+        data = self._settings.data
+        judges: list[Judge] = [judging.mend] if data.filters.broken_text else []
+        if redactor is not None and data.personal_data == "redact":
+            judges.append(personal.redacts(redactor))
+
+        def tidied(row: Row) -> Row:
+            for judge in judges:
+                found = judge(row)
+                row = found.row if isinstance(found, Mended) else row
+            return row
+
+        return tidied
 
     def _note_personal(self, source: str, kinds: Iterable[str]) -> None:
         self._personal_count += 1
@@ -224,13 +250,14 @@ class Pipeline:
     ) -> None:
         if side == "train" and self._is_held_out(row.key):
             side = "eval"
+        exam = self._asked.told_by(row, signature) if side == "train" else ""
         if side == "eval":
             self._same.hold_out(row, signature)
         elif row.format not in {one.format for one in self.outcome.shown}:
             self.outcome.shown.append(row)
         for readings in fitting:
             sample = Sample(row.source, readings)
-            self._rows[side].add(Kept(sample, row.key, signature, row.text[: 2 * LONGEST]))
+            self._rows[side].add(Kept(sample, row.key, signature, row.text[: 2 * LONGEST], exam))
 
     def _is_held_out(self, key: bytes) -> bool:
         """By the row's own text, so that equal rows fall on one side, and no row moves another."""

@@ -13,6 +13,7 @@ from llmops.finetuning import path_of
 from llmops.planning import digest
 from serving.finetune.data import folder as folders
 from serving.finetune.data import report
+from serving.finetune.data.exams import Exam, read_exams
 from serving.finetune.data.inputs import Input, find
 from serving.finetune.data.ledger import Ledger
 from serving.finetune.data.pipeline import Outcome, Pipeline
@@ -32,6 +33,14 @@ class Prepared:
     """As `manifest.json` has it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The files that a result follows from."""
+
+    inputs: tuple[Input, ...]
+    exams: tuple[Exam, ...]
+
+
 def prepare(settings: Settings, base: Path, folder: Path, tell: Callable[[str], None]) -> Prepared:
     """Have the data of a spec prepared below `folder`, for the tokenizer of `base`.
 
@@ -45,16 +54,17 @@ def prepare(settings: Settings, base: Path, folder: Path, tell: Callable[[str], 
         tell: Hears what is being done, in short sentences.
 
     Raises:
-        InputError: An input, a row or the chat template is wrong; nothing is left to learn from.
+        InputError: An input, an exam, a row or the chat template is wrong; nothing is left to
+            learn from.
         ModelError: The base has no tokenizer that can be used.
         RefusedError: There is personal data or leakage, and the settings say `fail`.
         BusyError: Another one prepares in this folder.
         TargetError: The disk is full.
     """
     libraries = library_versions()
-    inputs = find(settings.data, tell)
+    given = Given(find(settings.data, tell), read_exams(settings.exams, tell))
     tokenizer = _tokenizer(settings, base)
-    identity = _identity(settings, inputs, tokenizer) | {"libraries": libraries}
+    identity = _identity(settings, given, tokenizer) | {"libraries": libraries}
     named = digest(identity)
     ready = folder / named
     with folders.held(folder):
@@ -64,7 +74,7 @@ def prepare(settings: Settings, base: Path, folder: Path, tell: Callable[[str], 
         if ready.exists():
             tell("what was prepared before is damaged: it is prepared anew")
         with folders.appearing(folder, named) as part:
-            manifest = _prepared(settings, inputs, tokenizer, identity, part, tell)
+            manifest = _prepared(settings, given, tokenizer, identity, part, tell)
         return Prepared(ready, named, True, manifest)
 
 
@@ -85,9 +95,7 @@ def _tokenizer(settings: Settings, base: Path) -> Tokenizer:
     return tokenizer
 
 
-def _identity(
-    settings: Settings, inputs: tuple[Input, ...], tokenizer: Tokenizer
-) -> dict[str, object]:
+def _identity(settings: Settings, given: Given, tokenizer: Tokenizer) -> dict[str, object]:
     """Everything that the result follows from."""
     data = settings.data.model_dump(mode="json", exclude={"train", "eval", "chat_template"})
     return {
@@ -98,25 +106,26 @@ def _identity(
         "inputs": [
             {"path": one.label, "sha256": one.sha256, "side": one.side}
             | one.rows.model_dump(mode="json", exclude={"source", "revision", "part"})
-            for one in inputs
-        ],
+            for one in given.inputs
+        ]
+        + [{"path": one.label, "sha256": one.sha256, "side": "exam"} for one in given.exams],
         "tokenizer": tokenizer.digest,
         "template": tokenizer.template_digest,
     }
 
 
 def _prepared(
-    settings: Settings, inputs: tuple[Input, ...], tokenizer: Tokenizer,
+    settings: Settings, given: Given, tokenizer: Tokenizer,
     identity: Mapping[str, object], part: Path, tell: Callable[[str], None],
 ) -> dict[str, Any]:  # fmt: skip
     scratch = part / "scratch"
     scratch.mkdir()
     pipeline = Pipeline(settings, tokenizer, part, scratch, tell)
-    outcome = pipeline.run(inputs)
+    outcome = pipeline.run(given.inputs, given.exams)
     for file in scratch.iterdir():
         file.unlink()
     scratch.rmdir()
-    manifest = _manifest(settings, inputs, identity, pipeline.ledger, outcome)
+    manifest = _manifest(settings, given, identity, pipeline.ledger, outcome)
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
     report.write(part, manifest, pipeline.ledger, outcome, tokenizer)
     (part / folders.MANIFEST).write_text(text, encoding="utf-8")
@@ -124,7 +133,7 @@ def _prepared(
 
 
 def _manifest(
-    settings: Settings, inputs: tuple[Input, ...], identity: Mapping[str, object],
+    settings: Settings, given: Given, identity: Mapping[str, object],
     ledger: Ledger, outcome: Outcome,
 ) -> dict[str, Any]:  # fmt: skip
     formats = sorted({rows.format for rows in settings.data.train})
@@ -143,18 +152,7 @@ def _manifest(
         "kind": formats[0] if len(formats) == 1 else "mixed",
         "tokenizer": identity["tokenizer"],
         "template": identity["template"],
-        "inputs": [
-            {
-                "path": one.label,
-                "sha256": one.sha256,
-                "bytes": one.size,
-                "rows": outcome.rows[one.label],
-                "side": one.side,
-                "format": one.rows.format,
-                "revision": one.revision,
-            }
-            for one in inputs
-        ],
+        "inputs": _files(given, outcome),
         "steps": [step.document() for step in ledger.steps],
         "bad": [{"source": bad.source, "reason": bad.reason} for bad in outcome.bad],
         **totals,
@@ -163,3 +161,32 @@ def _manifest(
         "libraries": identity["libraries"],
         "digest": digest(identity),
     }
+
+
+def _files(given: Given, outcome: Outcome) -> list[dict[str, object]]:
+    """The files as the manifest has them."""
+    rows = [
+        {
+            "path": one.label,
+            "sha256": one.sha256,
+            "bytes": one.size,
+            "rows": outcome.rows[one.label],
+            "side": one.side,
+            "format": one.rows.format,
+            "revision": one.revision,
+        }
+        for one in given.inputs
+    ]
+    asked = [
+        {
+            "path": one.label,
+            "sha256": one.sha256,
+            "bytes": one.size,
+            "rows": len(one.items),
+            "side": "exam",
+            "format": "set",
+            "revision": "",
+        }
+        for one in given.exams
+    ]
+    return [*rows, *asked]

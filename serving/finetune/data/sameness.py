@@ -53,12 +53,13 @@ class Sameness:
             self._held_near.add(signature, row.source)
 
     def leaks(self, kept: Kept) -> str:
-        """Why a row to learn from is the same as one that is held out; empty when it is not."""
+        """Why a row to learn from is the same as one that is held out, or as what an exam asks;
+        empty when it is not."""
         if (source := self._held.find(kept.key)) is not None:
             return f"also held out ({source})"
         if kept.signature and (like := self._held_near.find(kept.signature)) is not None:
             return f"like one held out ({like.likeness:.0%} like {like.source})"
-        return ""
+        return kept.exam
 
     def _first(self, rows: Sequence[Row], seen: Exact) -> Iterator[Row]:
         for row in rows:

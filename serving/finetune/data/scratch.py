@@ -15,7 +15,7 @@ from serving.finetune.data.writing import Sample
 
 TABLE = (
     "CREATE TABLE kept (part INTEGER, id INTEGER PRIMARY KEY, source TEXT, key BLOB, sign BLOB,"
-    " text TEXT, tokens BLOB)"
+    " text TEXT, exam TEXT, tokens BLOB)"
 )
 
 
@@ -29,6 +29,8 @@ class Kept:
     """Empty where near duplicates are not looked for."""
     text: str
     """Its beginning, after personal data was replaced."""
+    exam: str = ""
+    """Why it is what an exam asks; empty when it is not, or exams are not looked at."""
 
 
 class Scratch:
@@ -40,16 +42,24 @@ class Scratch:
     def add(self, kept: Kept) -> None:
         packed = b"".join(_packed(one) for one in kept.sample.readings)
         self._base.execute(
-            "INSERT INTO kept VALUES (?, NULL, ?, ?, ?, ?, ?)",
-            (self._part, kept.sample.source, kept.key, kept.signature, kept.text, packed),
+            "INSERT INTO kept VALUES (?, NULL, ?, ?, ?, ?, ?, ?)",
+            (
+                self._part,
+                kept.sample.source,
+                kept.key,
+                kept.signature,
+                kept.text,
+                kept.exam,
+                packed,
+            ),
         )
 
     def __iter__(self) -> Iterator[Kept]:
-        for source, key, signature, text, packed in self._base.execute(
-            "SELECT source, key, sign, text, tokens FROM kept WHERE part = ? ORDER BY id",
+        for source, key, signature, text, exam, packed in self._base.execute(
+            "SELECT source, key, sign, text, exam, tokens FROM kept WHERE part = ? ORDER BY id",
             (self._part,),
         ):
-            yield Kept(Sample(source, tuple(_unpacked(packed))), key, signature, text)
+            yield Kept(Sample(source, tuple(_unpacked(packed))), key, signature, text, exam)
 
 
 def _packed(one: Encoded) -> bytes:

@@ -6,11 +6,13 @@ inputs' own digests, the tokenizer, and the versions of the libraries that judge
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from llmops.errors import InputError
-from llmops.finetuning import Data, FineTune
+from llmops.finetuning import HELD_OUT, Data, FineTune, path_of
 
 FORMAT = 1
 """Of the prepared folder. Raised whenever the same inputs would give other bytes."""
@@ -28,6 +30,9 @@ class Settings:
     sequence: int
     """Tokens of a training sequence: the longest row, where `filters.max_tokens` says nothing."""
     seed: int
+    exams: Mapping[str, Path] = field(default_factory=dict)
+    """Files that are asked and must not be learnt, by where the spec names them (`eval[0].set`).
+    None where `data.leakage` is `keep`: the result does not follow from them."""
 
     @property
     def longest(self) -> int:
@@ -37,7 +42,13 @@ class Settings:
 
 def settings_of(spec: FineTune) -> Settings:
     """The settings of a fine-tuning whose places have been made absolute."""
-    return Settings(spec.data, spec.training.sequence, spec.training.seed)
+    exams: dict[Path, str] = {}
+    if spec.data.leakage != "keep":
+        for at, exam in enumerate(spec.eval):
+            if exam.set != HELD_OUT:
+                exams.setdefault(path_of(exam.set) or Path(exam.set), f"eval[{at}].set")
+    places = {place: path for path, place in exams.items()}
+    return Settings(spec.data, spec.training.sequence, spec.training.seed, places)
 
 
 def library_versions() -> dict[str, str]:

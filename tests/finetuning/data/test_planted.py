@@ -5,6 +5,7 @@ All tests that load the recognisers of personal data are in this file: loading t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -109,6 +110,20 @@ def test_examples_of_steps_before_it_are_hidden_too(base: Path, tmp_path: Path) 
     for path in made.folder.rglob("*.*"):
         content = path.read_bytes().decode("utf-8", "replace") if path.is_file() else ""
         assert [kind for kind, value in PERSONAL.items() if value in content] == [], path.name
+
+
+def test_personal_data_is_replaced_in_exams_as_in_rows(base: Path, tmp_path: Path) -> None:
+    asked = f"Whose address is {PERSONAL['EMAIL_ADDRESS']}?"
+    rows = [talk(asked, "Of a person."), talk("Is it late?", "Not at all.")]
+    exam = lines(tmp_path / "exam.jsonl", [{"prompt": asked, "reference": "Nobody's."}])
+    given = settings(
+        lines(tmp_path / "a.jsonl", rows), personal_data="redact", duplicates={"near": "off"}
+    )
+    made = prepared(replace(given, exams={"eval[0].set": exam}), base, tmp_path / "data")
+    assert [row["source"] for row in table(made.folder / "train.parquet")] == ["a.jsonl:2"]
+    assert made.manifest["steps"][-1]["reasons"] == {"asked by an exam": 1}
+    held = [path.read_bytes() for path in made.folder.rglob("*") if path.is_file()]
+    assert not any(PERSONAL["EMAIL_ADDRESS"].encode() in one for one in held)
 
 
 def test_personal_data_can_be_refused_with_its_places_and_not_its_words(

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.finetuning.data.making import lines, talk, tokenizer
+from tests.support.program import LLMOPS
 from tests.support.tiny_model import make_tiny_model
-
-pytestmark = [pytest.mark.engines, pytest.mark.long]
 
 SPEC = """\
 kind: FineTune
@@ -38,12 +36,12 @@ def folder(tmp_path: Path) -> Path:
 
 def typed(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cli.main", "finetune", "data", *arguments],
+        [str(LLMOPS), "finetune", "data", *arguments],
         capture_output=True,
         text=True,
         timeout=280,
         cwd=folder,
-        env=os.environ | {"LLMOPS_HOME": str(folder / "home"), "PYTHONPATH": str(Path.cwd())},
+        env=os.environ | {"LLMOPS_HOME": str(folder / "home")},
     )
 
 
