@@ -31,7 +31,7 @@ from tests.infra.cloud import Cloud
 from tests.support.program import LLMOPS, run
 from tests.support.tiny_model import make_tiny_model
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.engines, pytest.mark.long, pytest.mark.timeout(1500)]
 
 BUCKET = "llmops-live"
 STORE = f"s3://{BUCKET}/team"

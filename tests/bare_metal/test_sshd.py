@@ -34,6 +34,7 @@ from tests.bare_metal import sshd
 
 pytestmark = [
     pytest.mark.engines,
+    pytest.mark.long,
     pytest.mark.timeout(900),  # each command starts a Python, on a machine that others load
     pytest.mark.skipif(bool(sshd.missing()), reason=f"needs {', '.join(sshd.missing())}"),
 ]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.stage import Stage, free_port
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engines, pytest.mark.long, pytest.mark.timeout(900)]
 
 NAME = "counted"
 DAILY = 400

@@ -19,7 +19,7 @@ import pytest
 
 from tests.e2e.stage import Stage, free_port, until
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.engines, pytest.mark.long, pytest.mark.timeout(1500)]
 
 NAME = "hands"
 SCALING = "{replicas: 1..2, target_in_flight: 2, settle: 20s}"
