@@ -29,7 +29,8 @@ Preview = Annotated[bool, typer.Option("--preview", help="Show what would be don
 
 
 class To(StrEnum):
-    """What a host's power can be brought to."""
+    """What a host's power can be brought to: `Power` of `bare_metal.bmc`, which takes too long to
+    import for every command's help."""
 
     ON = "on"
     OFF = "off"
@@ -37,7 +38,7 @@ class To(StrEnum):
 
 
 class Device(StrEnum):
-    """Where a host can start from."""
+    """Where a host can start from: `BootFrom`, for the same reason."""
 
     PXE = "pxe"
     HTTP = "http"
@@ -261,7 +262,10 @@ def _refuse_serving(way: Way, despite: str | None) -> None:
 
     if despite is not None:
         if not despite.strip():
-            raise InputError("--despite-serving: expected a reason, found none")
+            raise InputError(
+                "--despite-serving: expected a reason, found none",
+                hint="such as 'its fans have failed': it is printed with what is done",
+            )
         tell(f"not asked whether it serves: {despite}")
         return
     (host,) = way.hosts

@@ -66,7 +66,10 @@ def set_boot(host: Placed, plan: BootPlan, by: Controllers, *, system: str | Non
         try:
             controller.boot_from(plan.system, plan.target, plan.enabled)
         except ResourceUnknownError as error:
-            raise TargetError(f"{host.name}: {error.reason}") from error
+            raise TargetError(
+                f"{host.name}: {error.reason}",
+                hint="see what it starts from now: llmops cluster bmc show",
+            ) from error
         found = read(controller, system)
         said = [one for one in (found.pending, found.boot) if isinstance(one, Boot)]
         if not any(map(plan.holds, said)):

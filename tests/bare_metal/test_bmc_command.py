@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from bare_metal.bmc import BootFrom, Power
 from cli.app import app
+from cli.cluster_bmc import Device, To
 from llmops.errors import LlmopsError
 from tests.bare_metal import controllers, trees
 from tests.bare_metal.controllers import CHASSIS, SYSTEM, status
@@ -146,3 +148,9 @@ def test_a_check_takes_the_controllers_in(scene: Scene) -> None:
     assert "threshold by DMTF Redfish" in done.stdout
     assert "left out: su-001" in done.stdout
     assert run("--recorded", "kept", verb="check").exit_code == 0, "asked only where it is wanted"
+
+
+def test_what_is_typed_is_what_is_understood() -> None:
+    """The words stand twice, since help must not wait for what understands them."""
+    assert [word.value for word in To] == [word.value for word in Power]
+    assert [word.value for word in Device] == [word.value for word in BootFrom]
