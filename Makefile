@@ -27,7 +27,7 @@ endef
 export NEXT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-core test-served test-engines test-vllm test-long test-clocked test-kubernetes test-pods engines
+.PHONY: help setup demo test test-core test-served test-engines test-vllm test-long test-pulumi test-clocked test-kubernetes test-pods engines
 .PHONY: check bench lock clean
 .PHONY: check-format check-lint check-types check-imports check-house check-generated
 
@@ -61,7 +61,10 @@ test-vllm: $(READY) ## Of it: kills, races, the real demo model
 	@$(PYTEST) -m "engines and not clocked and not long"
 
 test-long: $(READY) ## Of the heavier tier: what takes more time than CI has
-	@$(PYTEST) -m "long and not clocked"
+	@$(PYTEST) -m "long and not clocked and not pulumi"
+
+test-pulumi: $(READY) ## Stacks on the real engine, over a provider that plays AWS: needs the `pulumi` program
+	@$(PYTEST) -m pulumi tests/infra/real
 
 test-clocked: $(READY) ## What is held against a clock, for a quiet machine: outside of CI
 	@$(PYTEST) -m clocked

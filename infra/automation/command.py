@@ -10,11 +10,13 @@ import signal
 import subprocess
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO
 
 from pulumi.automation import CommandResult, OnOutput, PulumiCommand
 from pulumi.automation.errors import InvalidVersionError, create_command_error
 
+from infra.automation.mending import mend, torn
 from llmops.errors import InputError, TargetError
 
 
@@ -36,20 +38,33 @@ class Command(PulumiCommand):
         on_output: OnOutput | None = None,
         on_error: OnOutput | None = None,
     ) -> CommandResult:
-        """Run a command to its end.
+        """Run a command to its end; once more where it failed at what a killed one has torn.
 
         Raises:
             CommandError: When it ends with another code than 0.
             InterruptedError: When it was interrupted before it began.
         """
-        with self._begun(args, cwd, additional_env) as process:
-            try:
-                result = _finish(process, on_output, on_error)
-            finally:
-                self._running = None
+        result = self._ran(args, cwd, additional_env, on_output, on_error)
+        environment = self._environment | dict(additional_env)
+        if result.code != 0 and torn(result.stderr) and mend(environment, Path(cwd)):
+            result = self._ran(args, cwd, additional_env, on_output, on_error)
         if result.code != 0:
             raise create_command_error(result)
         return result
+
+    def _ran(
+        self,
+        args: list[str],
+        cwd: str,
+        additional_env: Mapping[str, str],
+        on_output: OnOutput | None,
+        on_error: OnOutput | None,
+    ) -> CommandResult:
+        with self._begun(args, cwd, additional_env) as process:
+            try:
+                return _finish(process, on_output, on_error)
+            finally:
+                self._running = None
 
     def _begun(
         self, arguments: list[str], cwd: str, more: Mapping[str, str]

@@ -19,6 +19,8 @@ from llmops.errors import BusyError
 
 LOCK = re.compile(r"created by (?P<user>.*)@(?P<host>[^@\s]+) \(pid (?P<pid>\d+)\) at (?P<at>\S+)")
 
+ENDED = frozenset({psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
+
 ROUNDED = 2.0
 """Seconds by which a lock's time and a process's start may be rounded apart."""
 
@@ -30,9 +32,14 @@ def holders(text: str) -> tuple[Holder, ...]:
 
 
 def started(pid: int) -> float | None:
-    """When a process of this host began, in Unix seconds; None where there is none."""
+    """When a process of this host began, in Unix seconds; None where there is none.
+
+    One that has ended and was not reaped does nothing any more: where a container's first process
+    reaps no orphans, that is what is left of everything that was killed.
+    """
     try:
-        return psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        return None if process.status() in ENDED else process.create_time()
     except psutil.NoSuchProcess:
         return None
 

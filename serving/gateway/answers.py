@@ -84,6 +84,17 @@ def client_gone() -> Refusal:
     return Refusal(499, "client_gone", "the client hung up")
 
 
+def too_many_lines() -> Refusal:
+    """For a connection for which there is no place."""
+    return Refusal(
+        503,
+        "too_many_connections",
+        "there are too many connections: try again",
+        kind="server_error",
+        headers=(("retry-after", "1"),),
+    )
+
+
 def engine_failed() -> Refusal:
     """For a failure of the engine; what it said of it stays in its log."""
     return Refusal(502, "engine_failed", "the engine failed", kind="server_error")

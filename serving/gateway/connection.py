@@ -11,11 +11,13 @@ import asyncio
 import logging
 import secrets
 import socket
+from http import HTTPStatus
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from serving.gateway.answers import bad
+from serving.gateway.answers import Refusal, bad, too_many_lines
+from serving.gateway.lines import Lines
 
 log = logging.getLogger("uvicorn.error.connection")
 log.setLevel(logging.ERROR)  # what uvicorn warns of is what clients send
@@ -28,20 +30,38 @@ class Impatient(H11Protocol):
     """Seconds for a head to be complete, and for the rest of a body that was answered already."""
     stall: float
     """Seconds for a client to take in what fills the buffers between us."""
+    lines: Lines
+    """All connections of its server."""
     _late: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start to wait for the first head."""
+        """Start to wait for the first head; hang up where there are too many."""
         super().connection_made(transport)
         self.logger = log
         # asyncio does this for sockets whose protocol is named only. Without it every answer's body
         # waits 40 ms for the client to acknowledge its head.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._wait()
+        if self.lines.admit(self):
+            self._wait()
+        else:
+            self._refuse(too_many_lines())
+            transport.close()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it has a request that is not answered whole."""
+        # uvicorn's type leaves out that there is none before the first head.
+        return not getattr(self.cycle, "response_complete", True)
+
+    def give_way(self) -> None:
+        """Close, for another to have its place."""
+        self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; wait on when they do not complete what was begun."""
+        if self.transport.is_closing():
+            return  # it was refused, or has given way: what still came is nobody's
         super().data_received(data)
         if self._owes():
             self._wait()
@@ -75,26 +95,29 @@ class Impatient(H11Protocol):
         """
         asked = self.conn.our_state is not h11.IDLE
         if not asked or self.conn.our_state is h11.SEND_RESPONSE:
-            self._refuse()
+            self._refuse(bad("this is not valid HTTP", reason="invalid_http"))
         if asked and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
 
-    def _refuse(self) -> None:
-        body = bad("this is not valid HTTP", reason="invalid_http").body()
+    def _refuse(self, refusal: Refusal) -> None:
+        body = refusal.body()
         headers = [
+            *refusal.headers,
             ("content-type", "application/json"),
             ("content-length", str(len(body))),
             ("x-request-id", f"req-{secrets.token_hex(12)}"),
             ("connection", "close"),
         ]
-        answer = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        reason = HTTPStatus(refusal.status).phrase.encode()
+        answer = h11.Response(status_code=refusal.status, headers=headers, reason=reason)
         events = (answer, h11.Data(data=body), h11.EndOfMessage())
         self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadlines."""
+        """Forget the deadlines, and leave the place to another."""
+        self.lines.leave(self)
         self._stop_waiting()
         self.resume_writing()
         super().connection_lost(exc)

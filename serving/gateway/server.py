@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from serving.gateway.lines import Lines, most_lines
+
 if TYPE_CHECKING:
     import ssl
 
@@ -32,6 +34,7 @@ def gateway_server(
     *,
     head_deadline: float = HEAD_DEADLINE,
     stall_deadline: float = STALL_DEADLINE,
+    most_connections: int | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> uvicorn.Server:
     """The server that hosts `app`; its sockets, which are bound already, are given to `serve`.
@@ -40,20 +43,22 @@ def gateway_server(
         app: The gateway, or the metrics beside it.
         head_deadline: Seconds, for a handshake too; another value is for tests.
         stall_deadline: Seconds; another value is for tests.
+        most_connections: At once; by default as many as `lines.most_lines` says.
         tls: What it speaks TLS with; None is plain HTTP.
     """
     from serving.gateway.listening import Server
 
-    deadlines = {"deadline": head_deadline, "stall": stall_deadline}
-    return Server(_config(app, deadlines, tls), head_deadline)
+    lines = Lines(most_lines() if most_connections is None else most_connections)
+    bounds = {"deadline": head_deadline, "stall": stall_deadline, "lines": lines}
+    return Server(_config(app, bounds, tls), head_deadline)
 
 
-def _config(app: Any, deadlines: dict[str, float], tls: ssl.SSLContext | None) -> uvicorn.Config:
+def _config(app: Any, bounds: dict[str, Any], tls: ssl.SSLContext | None) -> uvicorn.Config:
     import uvicorn  # only the process that listens needs it
 
     from serving.gateway.connection import Impatient
 
-    protocol = type("Connection", (Impatient,), deadlines)
+    protocol = type("Connection", (Impatient,), bounds)
     config = uvicorn.Config(
         app,
         http=protocol,

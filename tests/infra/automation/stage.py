@@ -38,9 +38,12 @@ class Stage:
 
     def stored(self) -> dict[str, Any]:
         """The stack's record, as the scripted program keeps it."""
-        file = self.folder / "backend/.pulumi/stacks/llmops" / f"{STACK}.json"
-        found: dict[str, Any] = json.loads(file.read_text())
+        found: dict[str, Any] = json.loads(self.record.read_text())
         return found
+
+    @property
+    def record(self) -> Path:
+        return self.folder / "backend/.pulumi/stacks/llmops" / f"{STACK}.json"
 
     def locks(self) -> list[Path]:
         """Locks of the stack."""

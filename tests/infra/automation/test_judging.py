@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+
+import psutil
 import pytest
 
 from infra.automation import Cause, Holder, Operation, ResourceEvent, StackFailed
 from infra.automation.failures import cause_of, failures
-from infra.automation.locks import holders, known_dead
+from infra.automation.locks import holders, known_dead, started
 from infra.automation.reading import changes
 
 TAKEN = "2026-03-10T16:33:14+00:00"
@@ -69,6 +75,17 @@ def test_only_a_process_of_this_host_can_be_known_to_be_dead(
 def test_a_lock_without_a_readable_time_is_that_of_whoever_has_its_number() -> None:
     holder = Holder("anna", "here", 4711, "yesterday")
     assert not known_dead(holder, host="here", started=lambda _: 1.0)
+
+
+def test_a_process_that_ended_and_was_not_reaped_is_none_that_runs() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    try:
+        assert started(os.getpid()) is not None
+        while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        assert started(process.pid) is None
+    finally:
+        process.wait()
 
 
 def test_the_steps_of_a_replacement_are_one_change() -> None:

@@ -25,6 +25,7 @@ from infra.automation import (
     take_down,
 )
 from infra.automation.command import open_command
+from infra.automation.mending import mend
 from tests.infra.automation.stage import ROOT, Stage, failing, follow
 from tests.infra.pulumi_stub.backend import holder
 
@@ -185,3 +186,34 @@ def test_a_service_that_holds_the_lock_is_asked_who_began_the_update() -> None:
 
     with pytest.raises(Locked, match="being changed by anna"):
         follow(bring_up(Served()))  # type: ignore[arg-type]  # all that is asked of it
+
+
+def test_a_side_file_that_a_killed_engine_has_torn_is_removed(stage: Stage) -> None:
+    stage.script(up=["first.jsonl", "same.jsonl"])
+    follow(bring_up(stage.engine()))
+    side = stage.record.with_name(f"{stage.record.name}.attrs")
+    side.touch()
+    whole = side.with_name("another.json.attrs")
+    whole.write_text("{}")
+    assert stage.engine().state().resources
+    assert not side.exists()
+    assert whole.exists(), "a whole one was removed as well"
+    side.touch()
+    follow(bring_up(stage.engine()))
+
+
+@pytest.mark.parametrize("place", ["{}", "{}?no_tmp_dir=true", "", "logged in"])
+def test_a_backend_of_files_is_found_as_the_engine_finds_it(place: str, tmp_path: Path) -> None:
+    backend, home = tmp_path / "a backend", tmp_path / "home"
+    side = backend / ".pulumi/stacks/llmops/chat.json.attrs"
+    side.parent.mkdir(parents=True)
+    side.touch()
+    home.mkdir()
+    environment = {"PULUMI_HOME": str(home)}
+    if place == "logged in":
+        (home / "credentials.json").write_text(json.dumps({"current": backend.as_uri()}))
+    elif place:
+        environment["PULUMI_BACKEND_URL"] = place.format(backend.as_uri())
+    assert mend(environment, tmp_path) is bool(place)
+    assert side.exists() is not bool(place)
+    assert not mend({**environment, "PULUMI_BACKEND_URL": "s3://bucket"}, tmp_path)

@@ -102,6 +102,9 @@ def load(name: str, project: str) -> Stack:
     file = Stack(name, project).file
     if not file.exists():
         fail(f"no stack named '{name}' found")
+    side = file.with_name(f"{file.name}.attrs")
+    if side.exists() and not side.read_bytes():
+        fail("failed to load checkpoint: EOF")
     return Stack(**json.loads(file.read_text()))
 
 

@@ -95,6 +95,9 @@ class Player:
                 return None
             step["op"] = "same"
             self._count(event, "same")
+            if "resOutputsEvent" in event and not self._planning:
+                self._tell_of_stack(step)
+                self._stack.save()
             return event
         if self._planning:
             event.get("resourcePreEvent", {})["planning"] = True
@@ -128,8 +131,12 @@ class Player:
             return
         new = step.get("new") or {}
         self._stack.resources[urn] = {key: new[key] for key in KEPT if key in new}
+        self._tell_of_stack(step)
+
+    def _tell_of_stack(self, step: Event) -> None:
+        """A stack's outputs are what its program says now, though nothing else has changed."""
         if step["type"] == "pulumi:pulumi:Stack":
-            self._stack.outputs |= new.get("outputs", {})
+            self._stack.outputs |= (step.get("new") or {}).get("outputs", {})
 
     def _order(self, order: Event) -> None:
         if "refuse" in order:

@@ -81,12 +81,12 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         stage = set_stage(tmp_path, monkeypatch)
         cloud.client("s3").create_bucket(Bucket=BUCKET)
         with running() as hub:
-            _publish(hub, tmp_path / "model")
+            publish(hub, tmp_path / "model")
             hub.use(monkeypatch)
             yield Scene(cloud, stage, tmp_path / "home")
 
 
-def _publish(hub: HubServer, folder: Path) -> None:
+def publish(hub: HubServer, folder: Path) -> None:
     """A model on a hub on loopback: machines can have it, as they can no file of a package."""
     make_tiny_model(folder)
     files = {file.name: file.read_bytes() for file in folder.iterdir()}

@@ -1,0 +1,1 @@
+"""Stacks on the real `pulumi` program, over a provider that plays AWS."""
