@@ -61,6 +61,7 @@ def wanted_of(plan: Plan, target: AwsTarget) -> Wanted:
         target.network.vpc if there else "",
         target.network.subnets,
         ("s3", *SERVICES, *((LOGS,) if target.logs.cloudwatch else ())),
+        f"{plan.service}-{target.region}",
     )
 
 

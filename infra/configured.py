@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
+from infra.keeping import Keep
 from infra.naming import PROJECT, cloud_target, stack_name
 from infra.program import program
 from infra.target import AwsTarget
@@ -43,7 +44,8 @@ def run() -> None:
             return
         deployment = configured(config.get(SPEC), root)
         check_stack(deployment, pulumi.get_stack())
-        program(*planned(deployment))
+        made, plan, keep = planned(deployment)
+        program(made, plan, keep=keep)
     except LlmopsError as error:
         hint = f" (hint: {error.hint})" if error.hint else ""
         raise pulumi.RunError(f"{error.message}{hint}") from error
@@ -102,21 +104,32 @@ class Inside(AwsTarget):
         yield from ()
         return Previewed()
 
+    def kept(self, plan: Plan) -> Flow[Keep]:
+        """What stands, and stays when the stack is made for a plan."""
+        stands = yield from self._standing(plan)
+        if stands.count > stands.planned:
+            yield Warned(
+                f"{stands.count} machines with GPUs stay, and {stands.planned} are planned: llmops"
+                " deploy ends those that are too many once nothing of them serves"
+            )
+        return stands.keep
+
     @property
     def governed(self) -> Deployment:
         """What was planned: as policies have set it."""
         return self._deployment
 
 
-def planned(deployment: Deployment) -> tuple[Deployment, Plan]:
-    """The deployment as policies set it, and its plan, of what the region offers now.
+def planned(deployment: Deployment) -> tuple[Deployment, Plan, Keep]:
+    """The deployment as policies set it, its plan, of what the region offers now, and what stands
+    that an update must not take away.
 
     Raises:
         PolicyError: When a policy refuses it.
     """
     target = Inside(_home(), cloud_target(deployment).region, stack_name(deployment))
     made = _told(_reviewed(target, deployment))
-    return target.governed, made.plan
+    return target.governed, made.plan, _told(target.kept(made.plan))
 
 
 def _reviewed(target: Inside, deployment: Deployment) -> Flow[Planned]:

@@ -25,6 +25,7 @@ def up_with_offers(
     *,
     unattended: bool,
     limit: float | None = None,
+    refresh: bool = False,
 ) -> Flow[tuple[Plan, Outputs]]:
     """Make the stack, on the machines of the plan or on the next ones that are to be had.
 
@@ -34,6 +35,7 @@ def up_with_offers(
         confirm: Asked where an offer costs more than that.
         unattended: Nobody is there to ask.
         limit: US dollars an hour that spec and policies allow; None where they bound nothing.
+        refresh: Whether the cloud is asked first what there is.
 
     Returns:
         The plan that was made, and what the stack says of itself.
@@ -47,7 +49,7 @@ def up_with_offers(
         try:
             message = f"{plan.service}: plan {plan.identity[:12]}"
             yield Progress(PHASE, f"making {words(plan)}")
-            outputs = yield from told(bring_up(engine_of(plan), message), PHASE)
+            outputs = yield from told(bring_up(engine_of(plan), message, refresh=refresh), PHASE)
         except StackFailed as error:
             following = _next(plan, limit)
             if not error.another_offer_may_do or following is None:

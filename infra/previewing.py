@@ -28,9 +28,12 @@ HEAD = "aws:ec2/instance:Instance"
 MACHINE = "Machine"
 """What a machine of the pool is called among changes: no object of the stack, but of its group."""
 
+GROUP = "aws:autoscaling/group:Group"
+"""The pool: it keeps as many machines as it is told."""
+
 SERVING = {
     HEAD: "a machine that leads the runtime: releases go down until it is back",
-    "aws:autoscaling/group:Group": "all machines with GPUs: nothing answers until new ones are up",
+    GROUP: "all machines with GPUs: nothing answers until new ones are up",
     "aws:lb/loadBalancer:LoadBalancer": "the address that clients ask",
     "aws:s3/bucket:Bucket": "the store: releases, their state and the audit log",
     "aws:s3/bucketV2:BucketV2": "the store: releases, their state and the audit log",
@@ -42,6 +45,11 @@ ROLL = "target.roll: auto, with target.spare, has a deploy replace them one afte
 ANOTHER_TYPE = (
     "what serves was planned for their type, and none is replaced by another: serve under another"
     " name on the new one, then destroy this"
+)
+
+SPANS = (
+    "no machine of a replica that stands on several can be emptied by itself: llmops destroy and a"
+    " new deploy make the pool anew, without the service meanwhile"
 )
 
 LOST = frozenset({Operation.REPLACE, Operation.DELETE})
@@ -58,7 +66,7 @@ def previewed(
     price: tuple[float, float] | None,
     standing: Standing | None = None,
 ) -> Previewed:
-    """What an update would change, and which machines a deploy would then replace.
+    """What an update would change, and which machines a deploy would then end or replace.
 
     Args:
         changes: As the engine says.
@@ -73,10 +81,13 @@ def previewed(
     return Previewed(
         (
             *(_object(change) for change in real),
+            *_of_group(stands, real),
+            *(ObjectChange(f"{MACHINE}/{one.id}", "delete") for one in stands.surplus),
             *(ObjectChange(f"{MACHINE}/{one.id}", "replace") for one in replaced),
         ),
         (
             *(_finding(change) for change in real if _hurts(change)),
+            *_of_surplus(stands),
             *_of_pool(stands, starts.get("pool")),
             *(() if anew else _of_head(stands, starts.get("head"))),
         ),
@@ -88,6 +99,33 @@ def _object(change: StackChange) -> ObjectChange:
     kind = change.kind.rsplit(":", 1)[-1]
     fields = tuple((key, None, None) for key in change.keys)
     return ObjectChange(f"{kind}/{change.name}", ACTIONS[change.operation], fields)
+
+
+def _of_group(standing: Standing, real: Iterable[StackChange]) -> Iterator[ObjectChange]:
+    """The group, where only its record is as planned: the engine sees no difference there."""
+    seen = any(one.kind == GROUP and one.operation is not Operation.SAME for one in real)
+    if standing.apart and not seen:
+        yield ObjectChange("Group/pool", "update", (("desiredCapacity", None, None),))
+
+
+def _of_surplus(standing: Standing) -> Iterator[Finding]:
+    """Machines that are more than planned, and what becomes of them."""
+    ends, more = len(standing.surplus), standing.count - standing.planned
+    if ends:
+        yield Finding(
+            "target.machines-end",
+            Severity.INFO,
+            "",
+            f"{ends} of {standing.count} machines with GPUs are more than planned, and end one by"
+            " one when the release serves, each once its replicas serve elsewhere; which ones is"
+            " decided then, those that are behind and those without replicas first",
+        )
+    elif standing.group is not None and more > 0:
+        yield _stays(
+            f"{more} of {standing.count} machines with GPUs are more than planned and stay as they"
+            " are",
+            SPANS if standing.spans else ANOTHER_TYPE,
+        )
 
 
 def _hurts(change: StackChange) -> bool:
@@ -129,7 +167,7 @@ def _of_pool(standing: Standing, start: StackChange | None) -> Iterator[Finding]
         )
     left = len(behind) - len(replaced)
     if left:
-        fix = ANOTHER_TYPE if standing.roll else ROLL
+        fix = SPANS if standing.spans else ANOTHER_TYPE if standing.roll else ROLL
         yield _stays(
             f"{left} of {standing.count} machines with GPUs were started from an older launch"
             f" template{_because(start)} and stay as they are",

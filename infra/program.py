@@ -11,24 +11,28 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
+from infra.keeping import NOTHING, Keep
 from infra.naming import cloud_target
 from infra.packages import Files, written
 from llmops.planning import Plan
 from llmops.spec import AwsTarget, CloudTarget, Deployment
 
-Declare = Callable[[Deployment, Plan, Files], None]
+Declare = Callable[[Deployment, Plan, Files, Keep], None]
 
 CLOUDS: Mapping[type[CloudTarget], str] = {AwsTarget: "infra.aws"}
 """By the class of a target: the package whose `declare` makes its machines."""
 
 
-def program(deployment: Deployment, plan: Plan, files: Files | None = None) -> None:
+def program(
+    deployment: Deployment, plan: Plan, files: Files | None = None, *, keep: Keep = NOTHING
+) -> None:
     """Declare the resources of a plan; called inside of a Pulumi program.
 
     Args:
         deployment: What was asked for.
         plan: What was planned for it.
         files: What machines install; this llmops and its lock without.
+        keep: What stands, and that this takes nothing away of.
 
     Raises:
         InputError: When no wheel of this llmops can be made.
@@ -36,7 +40,7 @@ def program(deployment: Deployment, plan: Plan, files: Files | None = None) -> N
     """
     target = cloud_target(deployment)
     declare = cast("Declare", import_module(CLOUDS[type(target)]).declare)
-    declare(deployment, plan, files or written(packages_folder(), _wheels(target)))
+    declare(deployment, plan, files or written(packages_folder(), _wheels(target)), keep)
 
 
 def packages_folder() -> Path:

@@ -1,4 +1,4 @@
-"""Machines of a pool replaced one after another while their service goes on.
+"""Machines of a pool ended or replaced one after another while their service goes on.
 
 `rolling` decides; here it is seen and done, through the account and through the store, where each
 machine's own worker reads that it is to leave. Every step is one write, and may be repeated.
@@ -15,6 +15,7 @@ from typing import Protocol
 
 from infra.account import Account, Remover, Started
 from infra.rolling import Done, Leave, Machine, Move, Seen, Wait, Why, next_move
+from infra.standing import by_address
 from llmops.errors import LlmopsError, TargetError
 from llmops.events import Flow, Progress, StepEnded
 from llmops.waiting import wait
@@ -40,13 +41,29 @@ class Fleet(Protocol):
         """Have its replicas go elsewhere, unless another run has decided otherwise since."""
         ...
 
-    def end(self, machine: Machine) -> None:
-        """Have its group end it, and start another in its place."""
+    def end(self, machine: Machine, *, successor: bool) -> None:
+        """Have its group end it, and start another in its place or keep one less."""
         ...
 
     def have_stay(self) -> None:
         """Have no machine leave that is not being ended."""
         ...
+
+
+def fewer(fleet: Fleet, count: int, *, poll: float = POLL) -> Flow[int]:
+    """End what is more than planned, one machine after another; returns how many were.
+
+    Args:
+        fleet: The machines.
+        count: How many are planned.
+        poll: Seconds between two looks.
+
+    Raises:
+        TargetError: When one does not become empty in time. What serves goes on; the next run goes
+            on from there.
+    """
+    still = "more machines than planned are still there"
+    return (yield from _moved(fleet, count, still, renew=False, poll=poll))
 
 
 def roll(fleet: Fleet, count: int, *, poll: float = POLL) -> Flow[int]:
@@ -61,11 +78,17 @@ def roll(fleet: Fleet, count: int, *, poll: float = POLL) -> Flow[int]:
         TargetError: When one does not become empty, or its successor does not join, in time. What
             serves goes on; the next run goes on from there.
     """
+    still = "not all machines are replaced"
+    return (yield from _moved(fleet, count, still, renew=True, poll=poll))
+
+
+def _moved(fleet: Fleet, count: int, still: str, *, renew: bool, poll: float) -> Flow[int]:
     ended: set[str] = set()
     began = time.monotonic()
 
     def move() -> Move:
-        return next_move(_without(fleet.look(), ended), count, begun=bool(ended))
+        seen = _without(fleet.look(), ended)
+        return next_move(seen, count, begun=bool(ended), renew=renew)
 
     try:
         while not isinstance(found := move(), Done):
@@ -76,12 +99,12 @@ def roll(fleet: Fleet, count: int, *, poll: float = POLL) -> Flow[int]:
                 yield Progress(PHASE, f"{found.machine.id} is to leave")
                 fleet.have_leave(found.machine, found.version)
             else:
-                fleet.end(found.machine)
+                fleet.end(found.machine, successor=found.successor)
                 ended.add(found.machine.id)
                 yield StepEnded(f"empty and end {found.machine.id}", time.monotonic() - began)
     except LlmopsError as error:
         raise TargetError(
-            f"the release serves, but not all machines are replaced: {error.message}",
+            f"the release serves, but {still}: {error.message}",
             hint=error.hint or "deploy again to go on; docs/aws.md says what to look at",
             serving=True,
         ) from error
@@ -124,34 +147,31 @@ class Pool:
             UnreachableError: When the account or the store cannot be asked.
         """
         asked, version = self.agent.leaving()
-        nodes, group = self._nodes(), self.account.group(self.group)
+        nodes, group = by_address(self.agent.recorded()), self.account.group(self.group)
         if group is None:
             raise TargetError(f"there is no Auto Scaling group {self.group}")
-        outdated = {one.id for one in group.behind if one.machine == self.machine}
+        behind = {one.id for one in group.behind}
         machines = [
-            self._machine(one, nodes.get(one.address), asked, behind=one.id in outdated)
+            replace(
+                self._machine(one, nodes.get(one.address), asked),
+                behind=one.id in behind,
+                as_planned=one.machine == self.machine,
+            )
             for one in group.machines
         ]
-        return Seen(tuple(machines), self._work(), version)
+        return Seen(tuple(machines), group.desired, self._work(), version)
 
-    def _nodes(self) -> dict[str, Node]:
-        """By address; of two with the same one, the record that was written last."""
-        newest = sorted(self.agent.recorded(), key=lambda node: node.renewed_at)
-        return {node.address: node for node in newest}
-
-    def _machine(
-        self, started: Started, node: Node | None, asked: Leaving | None, *, behind: bool
-    ) -> Machine:
-        if node is None:
-            return Machine(started.id, behind, started.there)
+    def _machine(self, started: Started, node: Node | None, asked: Leaving | None) -> Machine:
+        found = Machine(started.id, behind=False, there=started.there)
+        if node is None or node.renewed_at < started.since:  # of another one at its address before
+            return found
         named = asked if asked is not None and asked.name == node.name else None
         # What was asked before it was started was about another one of its name.
         mine = named if named is not None and named.at >= started.since else None
-        return Machine(
-            started.id,
-            behind,
-            started.there,
+        return replace(
+            found,
             worker=node.name,
+            replicas=node.replicas,
             joined=node.alive(self.clock()) and bool(node.joined),
             asked=mine is not None,
             left=mine is not None and node.left(mine.at),
@@ -168,9 +188,9 @@ class Pool:
         """Have its replicas go elsewhere, unless another run has decided otherwise since."""
         self.agent.have_leave(machine.worker, EMPTYING, version)
 
-    def end(self, machine: Machine) -> None:
-        """Have its group end it, and start another in its place."""
-        self.remover().replace(machine.id)
+    def end(self, machine: Machine, *, successor: bool) -> None:
+        """Have its group end it, and start another in its place or keep one less."""
+        self.remover().end(machine.id, successor=successor)
 
     def have_stay(self) -> None:
         """Have no machine leave that is not being ended: that one would join again before it is."""
@@ -180,4 +200,4 @@ class Pool:
             self.agent.have_stay()
 
 
-__all__ = ["EMPTYING", "Fleet", "Pool", "roll"]
+__all__ = ["EMPTYING", "Fleet", "Pool", "fewer", "roll"]

@@ -17,19 +17,27 @@ from typing import cast
 
 from infra import checking, leaving
 from infra.account import Account, Remover
-from infra.automation import Outputs, StackEngine, StackFailed, StackReader, open_engine
+from infra.automation import (
+    Outputs,
+    StackEngine,
+    StackFailed,
+    StackReader,
+    bring_up,
+    open_engine,
+)
 from infra.empty import NoBlobs
 from infra.handing import awake, count_of, hand_on, on_agent, same_llmops
+from infra.keeping import Keep
 from infra.kept import keep_plan, read_plan
 from infra.lookup import facts
 from infra.naming import PROJECT, cloud_target
-from infra.offering import price_of, up_with_offers
+from infra.offering import PHASE, price_of, up_with_offers
 from infra.previewing import previewed
 from infra.program import program
 from infra.progress import told
 from infra.rendering import rendered
-from infra.replacing import Pool, roll
-from infra.standing import standing
+from infra.replacing import Pool, fewer, roll
+from infra.standing import Standing, declared_in, standing
 from llmops import workflow
 from llmops.errors import InputError, LlmopsError, RefusedError
 from llmops.events import Event, Finished, Flow, ObjectChange, Planned, Previewed, Warned
@@ -104,8 +112,8 @@ class AwsTarget(AgentTarget):
     def _reader(self) -> StackReader:
         return self._engines(lambda: None)
 
-    def _engine_of(self, deployment: Deployment, plan: Plan) -> StackEngine:
-        return self._engines(partial(program, deployment, plan))
+    def _engine_of(self, deployment: Deployment, keep: Keep, plan: Plan) -> StackEngine:
+        return self._engines(partial(program, deployment, plan, keep=keep))
 
     # What can be learned
 
@@ -119,7 +127,8 @@ class AwsTarget(AgentTarget):
 
         Where that cannot be asked the plan is shown without: to plan needs no `pulumi`.
         """
-        engine = self._engine_of(self._deployment, plan)
+        stands = yield from self._standing(plan)
+        engine = self._engine_of(self._deployment, stands.keep, plan)
         try:
             changes = yield from told(engine.preview(), "preview", trial=True)
         except LlmopsError as error:
@@ -128,10 +137,13 @@ class AwsTarget(AgentTarget):
         now, then = self._outputs.values.get("usd_per_hour", 0.0), price_of(plan)
         known = isinstance(now, (int, float)) and then is not None
         price = (float(now), then) if known and then is not None else None
-        target = cloud_target(self._deployment)
-        stands = yield from standing(self._account, self._outputs, plan, target)
         self._previewed = previewed(changes, price, stands)
         return self._previewed
+
+    def _standing(self, plan: Plan) -> Flow[Standing]:
+        """What stands now, beside what is planned."""
+        target = cloud_target(self._deployment)
+        return (yield from standing(self._account, self._outputs, plan, target, self.recorded))
 
     def render(self, plan: Plan) -> dict[str, object]:
         """What the stack's program is given, and the objects that it declares as the engine's trial
@@ -183,8 +195,7 @@ class AwsTarget(AgentTarget):
         pool = self._pool(made)
         pool.have_stay()
         finished = yield from self._released(deployment, made, gate)
-        if cloud_target(self._deployment).roll == "auto":
-            yield from roll(pool, count_of(made))
+        yield from self._settled(pool, made)
         return finished
 
     def _planned(
@@ -211,11 +222,14 @@ class AwsTarget(AgentTarget):
         return replace(planned, changed=planned.changed or bool(changes)), changes
 
     def _made(self, planned: Planned, confirm: Confirm, *, unattended: bool) -> Flow[Plan]:
-        engine_of = partial(self._engine_of, self._deployment)
+        self._outputs = self._reader().outputs()  # it may be long since they were looked at
+        stands = yield from self._standing(planned.plan)
+        engine_of = partial(self._engine_of, self._deployment, stands.keep)
         try:
             plan, self._outputs = yield from up_with_offers(
-                engine_of, planned, confirm, unattended=unattended, limit=self._limit()
-            )
+                engine_of, planned, confirm, unattended=unattended, limit=self._limit(),
+                refresh=stands.apart,
+            )  # fmt: skip
         except StackFailed as error:
             if planned.live is not None and self.presence().alive:
                 raise StackFailed(error.stack, error.failures, serving=True) from error
@@ -223,6 +237,29 @@ class AwsTarget(AgentTarget):
         self._blobs = open_blobs(self._outputs.text("store"))
         keep_plan(self._blobs, plan)
         return plan
+
+    def _settled(self, pool: Pool, plan: Plan) -> Flow[None]:
+        """The machines, now that the release serves: those that are too many ended, and then the
+        stack made for as many as are planned; those that are behind replaced, where that is wanted.
+        """
+        count = count_of(plan)
+        if plan.layout.pipeline > 1:  # of a replica on several machines none leaves by itself
+            return
+        if declared_in(self._outputs) > count:
+            yield from fewer(pool, count)
+            if pool.look().desired <= count:  # those of another type than planned stay
+                yield from self._lowered(plan)
+        if cloud_target(self._deployment).roll == "auto":
+            yield from roll(pool, count)
+
+    def _lowered(self, plan: Plan) -> Flow[None]:
+        keep = Keep(close=bool(self._outputs.text("placement")))
+        engine = self._engine_of(self._deployment, keep, plan)
+        message = f"{plan.service}: {count_of(plan)} machine(s)"
+        try:
+            self._outputs = yield from told(bring_up(engine, message), PHASE)
+        except StackFailed as error:
+            raise StackFailed(error.stack, error.failures, serving=True) from error
 
     def _pool(self, plan: Plan) -> Pool:
         """The machines of the stack, and their workers."""

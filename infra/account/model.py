@@ -72,6 +72,8 @@ class Group:
     template: str
     """What it starts machines from now."""
     machines: tuple[Started, ...]
+    desired: int
+    """How many it keeps."""
 
     @property
     def there(self) -> tuple[Started, ...]:

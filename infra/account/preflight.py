@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from infra.account.model import Caller
+from infra.account.model import Caller, Quota, Thing
 from infra.account.quotas import quota_of, used
 from infra.account.reader import Account
+from infra.tags import STACK_TAG
 from llmops.errors import InputError, LlmopsError, UnreachableError
 
 OLDEST = (3, 181, 0)
@@ -49,6 +50,8 @@ class Wanted:
     """Of that VPC, for the machines."""
     services: tuple[str, ...] = ()
     """Services of AWS that the machines ask."""
+    stack: str = ""
+    """The stack that they are of: its machines that run already are among those wanted."""
 
 
 def program_checks(
@@ -129,6 +132,7 @@ def account_checks(account: Account, wanted: Wanted | None) -> Iterator[Check]:
     if wanted.image:
         yield _looked("image", lambda: _image(account, wanted.image))
     yield _looked("quota", lambda: _quota(account, wanted))
+    yield _looked("quota of the head", lambda: _quota_of_head(account, wanted))
     if wanted.vpc:
         yield _looked("network", lambda: _ways(account, wanted))
 
@@ -211,20 +215,44 @@ def _image(account: Account, image: str) -> Check:
 
 
 def _quota(account: Account, wanted: Wanted) -> Check:
+    """Whether the quota of the machines holds them, and the head where it counts that as well."""
     quotas = account.quotas()
     quota = quota_of(wanted.machine, wanted.market, quotas)
     if quota is None:
         return Check("quota", "ok", f"none counts {wanted.machine} ({wanted.market})")
-    running = used(quota, account.machines(), quotas)
     needed = account.vcpus_of(wanted.machine) * wanted.count
-    sum_ = f"{quota.name}: {quota.limit:g} vCPUs, {running} run, {needed} more are needed"
+    if quota_of(wanted.head, "on_demand", quotas) == quota:
+        needed += account.vcpus_of(wanted.head)
+    return _held("quota", account, wanted, quota, needed, "target.machine")
+
+
+def _quota_of_head(account: Account, wanted: Wanted) -> Check:
+    """Whether the quota of the head holds it, where that is another than the machines'."""
+    name, quotas = "quota of the head", account.quotas()
+    quota = quota_of(wanted.head, "on_demand", quotas)
+    if quota is None:
+        return Check(name, "ok", f"none counts {wanted.head}")
+    if quota == quota_of(wanted.machine, wanted.market, quotas):
+        return Check(name, "ok", "that of the machines, and counted there")
+    needed = account.vcpus_of(wanted.head)
+    return _held(name, account, wanted, quota, needed, "target.head_machine")
+
+
+def _held(
+    name: str, account: Account, wanted: Wanted, quota: Quota, needed: int, field: str
+) -> Check:
+    others = [one for one in account.machines() if not _is_of(one, wanted.stack)]
+    running = used(quota, others, account.quotas())
+    sum_ = f"{quota.name}: {quota.limit:g} vCPUs, {running} run for others, {needed} are needed"
     if running + needed <= quota.limit:
-        return Check("quota", "ok", sum_)
-    # Some of what runs may be what is to be replaced or kept: the cloud decides, and says so.
-    verdict: Literal["warn", "fail"] = "warn" if running else "fail"
-    return Check(
-        "quota", verdict, sum_, "ask for more in Service Quotas, or choose another target.machine"
-    )
+        return Check(name, "ok", sum_)
+    # Others may end before ours are made: the cloud decides, and says so.
+    verdict: Literal["warn", "fail"] = "warn" if needed <= quota.limit else "fail"
+    return Check(name, verdict, sum_, f"ask for more in Service Quotas, or choose another {field}")
+
+
+def _is_of(machine: Thing, stack: str) -> bool:
+    return bool(stack) and machine.tags.get(STACK_TAG) == stack
 
 
 def refuse(checks: tuple[Check, ...]) -> None:

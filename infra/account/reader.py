@@ -145,7 +145,7 @@ class Account:
         members = groups[0]["Instances"]
         known = self._instances([one["InstanceId"] for one in members])
         started = tuple(_started(one, known.get(one["InstanceId"])) for one in members)
-        return Group(_template(groups[0]), started)
+        return Group(_template(groups[0]), started, int(groups[0]["DesiredCapacity"]))
 
     def _instances(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """What EC2 says of instances, by id; one that is not there, or any more, is left out."""

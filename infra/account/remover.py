@@ -1,5 +1,5 @@
-"""What takes away things that no stack holds, and machines that others are to replace: the only
-place that deletes outside of a stack.
+"""What takes away things that no stack holds, and machines of a pool: the only place that deletes
+outside of a stack.
 
 It never takes what holds data (buckets, disks' snapshots), and what it has no way to remove it
 names: a person decides about those.
@@ -67,8 +67,9 @@ class Remover:
             return error.message
         return ""
 
-    def replace(self, machine: str) -> None:
-        """Have a machine's Auto Scaling group end it, and start another in its place.
+    def end(self, machine: str, *, successor: bool) -> None:
+        """Have a machine's Auto Scaling group end it, and start another in its place or keep one
+        less. That it is protected from scaling in is no matter: it is named.
 
         Raises:
             UnreachableError: When AWS does not do it.
@@ -78,7 +79,7 @@ class Remover:
             forgiven("ScalingActivityInProgress"),
         ):
             self._client_of("autoscaling").terminate_instance_in_auto_scaling_group(
-                InstanceId=machine, ShouldDecrementDesiredCapacity=False
+                InstanceId=machine, ShouldDecrementDesiredCapacity=not successor
             )
 
     def empty(self, bucket: str) -> Iterator[int]:

@@ -17,8 +17,16 @@ from infra.automation.port import StackEngine
 T = TypeVar("T")
 
 
-def bring_up(engine: StackEngine, message: str = "") -> StackFlow[Outputs]:
+def bring_up(
+    engine: StackEngine, message: str = "", *, refresh: bool = False
+) -> StackFlow[Outputs]:
     """Make the stack as its program says, whatever an earlier run has left.
+
+    Args:
+        engine: Of the stack.
+        message: Of the update.
+        refresh: Whether the cloud is asked first, since something is not as the stack's record
+            says.
 
     Raises:
         Locked: When somebody alive, or not known to be dead, is at work on it.
@@ -27,6 +35,8 @@ def bring_up(engine: StackEngine, message: str = "") -> StackFlow[Outputs]:
 
     def update() -> StackFlow[Outputs]:
         yield from settle(engine)
+        if refresh:
+            yield from engine.refresh()
         return (yield from engine.up(message))
 
     return (yield from unlocked(engine, update))

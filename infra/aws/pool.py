@@ -1,5 +1,9 @@
 """The machines with GPUs: a group that keeps as many as are planned, and replaces what is lost.
 
+It never chooses which one ends: a machine that serves would be cut off. What is too many, or
+behind, llmops empties and then names to it (`infra.replacing`). So machines are protected from
+scaling in, and zones are not balanced anew, which ends machines too.
+
 Where machines have EFA and there are several, they stand close together in one zone, each network
 card with an interface of its own.
 """
@@ -31,6 +35,9 @@ class PoolArgs:
 
     template: TemplateArgs
     count: int
+    """Machines that are planned."""
+    size: int
+    """Machines that it keeps: more than planned, while some are to be emptied."""
     rails: int
     """Network cards of a machine."""
     subnets: list[pulumi.Output[str]]
@@ -43,6 +50,8 @@ class Pool(Part):
     """Machines with GPUs."""
 
     group_name: pulumi.Output[str]
+    placement: pulumi.Input[str] = ""
+    """Name of the placement group that they stand close together in; empty for none."""
 
     def __init__(self, scope: Scope, args: PoolArgs, parent: pulumi.Resource) -> None:
         super().__init__("pool", scope, parent)
@@ -51,8 +60,10 @@ class Pool(Part):
         group = aws.autoscaling.Group(
             "pool",
             min_size=args.count,
-            max_size=args.count,
-            desired_capacity=args.count,
+            max_size=args.size,
+            desired_capacity=args.size,
+            protect_from_scale_in=True,
+            suspended_processes=["AZRebalance"],
             vpc_zone_identifiers=args.subnets[:1] if close else args.subnets,
             launch_template={"id": template.id, "version": template.latest_version.apply(str)},
             health_check_type="EC2",
@@ -72,6 +83,7 @@ class Pool(Part):
         together = aws.ec2.PlacementGroup(
             "close", strategy="cluster", tags=self.scope.tagged("close"), opts=self.below("close")
         )
+        self.placement = together.name
         groups = [args.machines_group, args.efa_group]
         return replace(
             args.template,

@@ -20,16 +20,23 @@ from infra.aws.services import Services
 from infra.aws.store import Store, StoreArgs
 from infra.aws.template import TemplateArgs
 from infra.aws.token import Token
+from infra.keeping import Keep
 from infra.packages import Files
 from infra.startup import Role, StartUp
 from infra.tags import tags_of
 from llmops.errors import TargetError
-from llmops.planning import MachinePlan, Plan
+from llmops.planning import UNKNOWN, MachinePlan, Plan
 from llmops.spec import HEAD_PORT, AwsTarget, Deployment
 
 
-def declare(deployment: Deployment, plan: Plan, files: Files) -> None:
+def declare(deployment: Deployment, plan: Plan, files: Files, keep: Keep) -> None:
     """Declare everything that the plan makes on AWS, and export what others need of it.
+
+    Args:
+        deployment: What was asked for.
+        plan: What was planned for it.
+        files: What machines install.
+        keep: What stands, and that this takes nothing away of.
 
     Raises:
         TargetError: When the plan does not say which zones to be in.
@@ -45,7 +52,7 @@ def declare(deployment: Deployment, plan: Plan, files: Files) -> None:
     scope = Scope(deployment.name, target.region, tags_of(deployment, plan))
     provider = aws.Provider("aws", region=target.region)
     service = Service(scope, provider)
-    parts = _Stack(service, scope, deployment, target, machines, files)
+    parts = _Stack(service, scope, deployment, target, machines, files, keep)
     for name, value in parts.outputs().items():
         pulumi.export(name, value)
 
@@ -71,11 +78,13 @@ class _Stack:
         target: AwsTarget,
         machines: MachinePlan,
         files: Files,
+        keep: Keep,
     ) -> None:
         self._scope, self._target, self._machines = scope, target, machines
+        self._size = max(keep.machines, int(machines.count.value))
         self._files, self._model = files, deployment.model.source
         self._service = service
-        efa = machines.fabric == EFA and int(machines.count.value) > 1
+        efa = machines.fabric == EFA and (self._size > 1 or keep.close)
         self.network = Network(scope, _network(target, machines), service)
         self.firewall = Firewall(scope, self.network, service, efa=efa)
         self.logs = self._logs()
@@ -87,8 +96,10 @@ class _Stack:
         self.endpoint = self._endpoint(target.endpoint.certificate)
 
     def outputs(self) -> dict[str, pulumi.Input[object]]:
-        """What the stack tells whoever works with it."""
+        """What the stack tells whoever works with it. What it costs is planned for as many machines
+        as are planned: of more it is not known here."""
         machines = self._machines
+        more = self._size > int(machines.count.value)
         return {
             "region": self._scope.region,
             "store": self.store.url,
@@ -98,13 +109,14 @@ class _Stack:
             "address": self.head.address,
             "port": str(HEAD_PORT),
             "pool": self.pool.group_name,
+            "placement": self.pool.placement,
             "secret": self.token.arn,
             "vpc": self.network.vpc_id,
             "logs": self.logs.name if self.logs else "",
             "machine": machines.machine.value,
-            "machines": machines.count.value,
-            "usd_per_hour": machines.usd_per_hour.value,
-            "usd_per_month": machines.usd_per_month.value,
+            "machines": self._size,
+            "usd_per_hour": UNKNOWN if more else machines.usd_per_hour.value,
+            "usd_per_month": UNKNOWN if more else machines.usd_per_month.value,
         }
 
     def _logs(self) -> Logs | None:
@@ -129,6 +141,7 @@ class _Stack:
             PoolArgs(
                 template=template,
                 count=int(machines.count.value),
+                size=self._size,
                 rails=machines.rails,
                 subnets=self.network.private,
                 machines_group=self.firewall.machines,

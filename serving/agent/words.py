@@ -8,9 +8,14 @@ from typing import Any, Literal
 from llmops.planning import MachineFacts
 from llmops.targets import ServiceStatus
 
-Verb = Literal["deploy", "rollback", "destroy"]
+Verb = Literal["deploy", "rollback", "promote", "destroy"]
 
-DOING = {"deploy": "deployed", "rollback": "rolled back", "destroy": "destroyed"}
+DOING = {
+    "deploy": "deployed",
+    "rollback": "rolled back",
+    "promote": "promoted",
+    "destroy": "destroyed",
+}
 """Each verb as it completes "the service is being …"."""
 
 
@@ -32,7 +37,8 @@ class Order:
     facts: str = ""
     """Of `deploy`: digest of the facts that it was made of; empty where nobody looked at it."""
     release: int | None = None
-    """Of `rollback`: the release to repeat, always a number: doing it twice then does it once."""
+    """Of `rollback`: the release to repeat, always a number: doing it twice then does it once; None
+    to go on with taking back the one that was watched."""
     live: int | None = None
     """The release that was live when this was written: whether anything changed is told by it."""
     wait: bool = False
@@ -172,6 +178,8 @@ class Node:
     seconds: float
     """How long this holds without being renewed."""
     ended: bool = False
+    replicas: int | None = None
+    """That run on it; None where it does not say."""
 
     def alive(self, now: float) -> bool:
         """Whether it gives signs of life at `now`, by its own clock."""

@@ -43,6 +43,9 @@ class Raylet:
         self.head = head
         self.done.append("join")
 
+    def replicas(self) -> tuple[str, ...]:
+        return ("ray::ServeReplica:one",) if self.head else ()
+
     def drain(self, seconds: float) -> Flow[None]:
         self.done.append("drain")
         for _ in range(5):
@@ -145,6 +148,14 @@ def test_one_that_has_left_joins_neither_when_it_is_stopped_nor_when_it_is_start
     stage.until(lambda: (now := stage.node()) is not None and now.renewed_at > node.renewed_at)
     assert "join" not in stage.raylet.done
     assert stage.left()
+
+
+def test_it_says_how_many_replicas_run_on_it(stage: Stage) -> None:
+    """So that of several those without go first."""
+    assert (stage.node() or pytest.fail("no record")).replicas == 1
+    stage.ask()
+    stage.until(stage.left)
+    assert (stage.node() or pytest.fail("no record")).replicas == 0
 
 
 def test_one_that_is_not_named_goes_on(stage: Stage) -> None:

@@ -64,6 +64,7 @@ SHAPES: Mapping[str, tuple[str, str]] = {
 
 CALLED: Mapping[str, str] = {
     "Group.launchTemplate.id": "LaunchTemplateId",
+    "Group.protectFromScaleIn": "NewInstancesProtectedFromScaleIn",
     "Group.vpcZoneIdentifiers": "VPCZoneIdentifier",
     "FlowLog.iamRoleArn": "DeliverLogsPermissionArn",
     "Instance.launchTemplate.id": "LaunchTemplateId",
@@ -89,7 +90,7 @@ PROVIDERS_OWN: Mapping[str, tuple[str, ...]] = {
     "BucketVersioning": ("bucket", "versioningConfiguration"),
     "DefaultSecurityGroup": ("ingress", "egress"),
     "FlowLog": ("vpcId",),
-    "Group": ("waitForCapacityTimeout", "ignoreFailedScalingActivities"),
+    "Group": ("waitForCapacityTimeout", "ignoreFailedScalingActivities", "suspendedProcesses"),
     "Instance": ("primaryNetworkInterface", "userDataReplaceOnChange"),
     "LaunchTemplate": ("updateDefaultVersion",),
     "Listener": ("certificateArn",),

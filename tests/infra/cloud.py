@@ -58,12 +58,13 @@ class Cloud:
         ec2 = self.client("ec2")
         ec2.modify_launch_template(LaunchTemplateId=template, DefaultVersion="2")
 
-    def group(self, name: str, template: str, machines: int) -> None:
+    def group(self, name: str, template: str, machines: int, *, protected: bool = False) -> None:
         """An Auto Scaling group that starts machines from the first version of a template."""
         self.client("autoscaling").create_auto_scaling_group(
             AutoScalingGroupName=name, MinSize=machines, MaxSize=machines,
             DesiredCapacity=machines, AvailabilityZones=[f"{REGION}a"],
             LaunchTemplate={"LaunchTemplateId": template, "Version": "1"},
+            NewInstancesProtectedFromScaleIn=protected,
         )  # fmt: skip
 
     def start_from(self, name: str, template: str, version: str) -> None:

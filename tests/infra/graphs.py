@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from infra.keeping import NOTHING, Keep
 from infra.naming import cloud_target
 from infra.program import program
 from infra.tags import NAME_TAG, PLAN_TAG, STACK_TAG
@@ -30,12 +31,12 @@ def case(name: str) -> Deployment:
     return loads((CASES / f"{name}.yaml").read_text())
 
 
-def captured(made: Deployment, *, preview: bool = False) -> Captured:
+def captured(made: Deployment, *, preview: bool = False, keep: Keep = NOTHING) -> Captured:
     """What the program declares for a deployment; it must come to its end."""
     with tempfile.TemporaryDirectory() as folder:
         put = files(Path(folder), cloud_target(made).packages.removeprefix("index"))
         plan = planned(made)
-        found = capture(lambda: program(made, plan, put), preview=preview)
+        found = capture(lambda: program(made, plan, put, keep=keep), preview=preview)
     assert not found.error, found.error
     return found
 

@@ -17,13 +17,17 @@ import pulumi_aws as aws
 import pytest
 
 from infra.aws import part
+from infra.keeping import Keep
 from infra.tags import OWNER_TAG, PLAN_TAG, PROJECT_TAG, SERVICE_TAG, SPEC_TAG, STACK_TAG
-from llmops.spec import Deployment
+from llmops.planning import UNKNOWN
+from llmops.spec import Deployment, loads
 from tests.infra.capturing import SECRET, SIGNATURE, Captured, Registered, capture
-from tests.infra.graphs import NAMES, captured, case, golden, short, text
+from tests.infra.graphs import CASES, NAMES, captured, case, golden, short, text
 
 ALL_TAGS = {PROJECT_TAG, STACK_TAG, SERVICE_TAG, OWNER_TAG, SPEC_TAG, PLAN_TAG, "Name"}
 HOLDS_DATA = {"aws:s3/bucket:Bucket"}
+GROUP = "aws:autoscaling/group:Group"
+PLACEMENT = "aws:ec2/placementGroup:PlacementGroup"
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +150,38 @@ def test_machines_with_efa_stand_close_in_one_zone(graphs: dict[str, Captured]) 
     group = graphs["block"].named("aws:autoscaling/group:Group", "pool")
     assert len(group.inputs["vpcZoneIdentifiers"]) == 1
     assert pool.inputs["placement"] == {"groupName": "close-0a1b2c3"}
+
+
+def test_a_group_ends_no_machine_of_its_own_choice(graphs: dict[str, Captured]) -> None:
+    for found in graphs.values():
+        group = found.named(GROUP, "pool").inputs
+        assert group["protectFromScaleIn"] is True
+        assert group["suspendedProcesses"] == ["AZRebalance"]
+
+
+def test_machines_that_are_there_are_kept_and_nothing_else_is_declared_otherwise() -> None:
+    """The least is what is planned: AWS refuses to end a named machine below that."""
+    planned, kept = captured(case("smallest")), captured(case("smallest"), keep=Keep(3))
+    group = kept.named(GROUP, "pool").inputs
+    assert (group["minSize"], group["maxSize"], group["desiredCapacity"]) == (1, 3, 3)
+    group |= {"maxSize": 1.0, "desiredCapacity": 1.0}
+    for name, value in (("machines", 3.0), ("usd_per_hour", UNKNOWN), ("usd_per_month", UNKNOWN)):
+        assert kept.outputs[name] == value
+        kept.outputs[name] = planned.outputs[name]
+    assert text(kept) == text(planned)
+    fewer = captured(case("smallest"), keep=Keep(0))
+    assert text(fewer) == text(planned), "a plan of more machines than there are is as it was"
+
+
+def test_machines_that_stand_close_together_stay_so_when_one_is_left() -> None:
+    """Their placement group could not go while it stands in it."""
+    one = loads((CASES / "block.yaml").read_text().replace("replicas: 12", "replicas: 8"))
+    alone, left = captured(one), captured(one, keep=Keep(1, close=True))
+    assert alone.of(PLACEMENT) == []
+    assert alone.outputs["placement"] == ""
+    assert [two.name for two in left.of(PLACEMENT)] == ["close"]
+    assert left.outputs["placement"] == "close-0a1b2c3"
+    assert left.named(GROUP, "pool").inputs["desiredCapacity"] == 1
 
 
 def test_only_the_head_may_write_releases_and_the_token(graphs: dict[str, Captured]) -> None:

@@ -32,7 +32,8 @@ NO_CALLS = {"iam:PassRole"}
 
 NEEDED: Mapping[str, str] = {
     "Group": "autoscaling:CreateAutoScalingGroup autoscaling:DeleteAutoScalingGroup"
-    " autoscaling:TerminateInstanceInAutoScalingGroup",
+    " autoscaling:TerminateInstanceInAutoScalingGroup autoscaling:SetInstanceProtection"
+    " autoscaling:SuspendProcesses autoscaling:ResumeProcesses",
     "LogGroup": "logs:CreateLogGroup logs:PutRetentionPolicy logs:DeleteLogGroup"
     " logs:AssociateKmsKey",
     "DefaultSecurityGroup": "ec2:RevokeSecurityGroupIngress ec2:RevokeSecurityGroupEgress",

@@ -11,7 +11,7 @@ import pytest
 from infra.account import Group, Started
 from infra.handing import same_llmops
 from infra.replacing import EMPTYING, Pool
-from infra.rolling import Leave, Wait, next_move
+from infra.rolling import Done, Leave, Wait, next_move
 from llmops import __version__
 from llmops.errors import RefusedError, TargetError
 from llmops.events import ObjectChange
@@ -31,14 +31,14 @@ class Cloud:
     """An account with one group, from which machines are ended."""
 
     def __init__(self, *machines: Started) -> None:
-        self.found: Group | None = Group(NEW, machines)
-        self.ended: list[str] = []
+        self.found: Group | None = Group(NEW, machines, len(machines))
+        self.ended: list[tuple[str, bool]] = []
 
     def group(self, _: str) -> Group | None:
         return self.found
 
-    def replace(self, machine: str) -> None:
-        self.ended.append(machine)
+    def end(self, machine: str, *, successor: bool) -> None:
+        self.ended.append((machine, successor))
 
 
 class Stage:
@@ -79,9 +79,33 @@ def test_a_machine_is_known_by_its_address_and_counts_as_joined_while_it_lives(
     assert seen.work == ""
 
 
-def test_machines_of_another_type_than_planned_do_not_count_as_behind(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, started(1, machine="p5.48xlarge"))
-    assert not stage.pool.look().machines[0].behind
+def test_machines_of_another_type_than_planned_are_neither_replaced_nor_ended(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path, started(1, machine="p5.48xlarge"), started(2))
+    stage.say(1)
+    stage.say(2)
+    found = stage.pool.look()
+    assert [one.as_planned for one in found.machines] == [False, True]
+    assert next_move(found, 1, begun=False, renew=False) == Done()
+    stage.cloud.found = Group(NEW, (started(1, machine="p5.48xlarge"),), 1)
+    assert next_move(stage.pool.look(), 1, begun=False, renew=True) == Done()
+
+
+def test_what_a_machine_before_it_has_said_at_its_address_is_not_its_own(tmp_path: Path) -> None:
+    """It is one that nothing was heard of: the first to go, and without being asked."""
+    stage = Stage(tmp_path, started(1, NEW, since=NOW + 60.0))
+    stage.say(1)
+    found = stage.pool.look().machines[0]
+    assert (found.worker, found.joined, found.replicas) == ("", False, None)
+
+
+def test_a_machine_has_as_many_replicas_as_its_worker_says(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, started(1), started(2))
+    stage.say(1, replicas=2)
+    stage.say(2)
+    assert [one.replicas for one in stage.pool.look().machines] == [2, None]
+    assert stage.pool.look().desired == 2
 
 
 def test_a_machine_is_asked_by_its_workers_name_and_ended_when_that_says_so(
@@ -90,7 +114,7 @@ def test_a_machine_is_asked_by_its_workers_name_and_ended_when_that_says_so(
     stage = Stage(tmp_path, started(1), started(2))
     stage.say(1)
     stage.say(2)
-    move = next_move(stage.pool.look(), 2, begun=False)
+    move = next_move(stage.pool.look(), 2, begun=False, renew=True)
     assert isinstance(move, Leave)
     stage.pool.have_leave(move.machine, move.version)
     asked, _ = stage.agent.leaving()
@@ -100,8 +124,9 @@ def test_a_machine_is_asked_by_its_workers_name_and_ended_when_that_says_so(
     stage.say(1, joined="", ended=True)
     found = stage.pool.look().machines[0]
     assert found.left
-    stage.pool.end(found)
-    assert stage.cloud.ended == ["i-1"]
+    stage.pool.end(found, successor=True)
+    stage.pool.end(found, successor=False)
+    assert stage.cloud.ended == [("i-1", True), ("i-1", False)]
 
 
 def test_a_successor_of_the_same_name_and_address_is_not_the_one_that_was_asked(
@@ -110,7 +135,7 @@ def test_a_successor_of_the_same_name_and_address_is_not_the_one_that_was_asked(
     stage = Stage(tmp_path, started(1))
     stage.say(1)
     stage.agent.have_leave("w-1", EMPTYING, "")
-    stage.cloud.found = Group(NEW, (started(1, NEW, since=NOW + 60.0),))
+    stage.cloud.found = Group(NEW, (started(1, NEW, since=NOW + 60.0),), 1)
     assert not stage.pool.look().machines[0].asked
 
 
@@ -120,7 +145,7 @@ def test_what_is_ended_is_left_as_asked_and_anything_else_may_stay(tmp_path: Pat
     stage.agent.have_leave("w-1", EMPTYING, "")
     stage.pool.have_stay()
     assert stage.agent.leaving()[0] is not None, "it would join again before it is gone"
-    stage.cloud.found = Group(NEW, (started(1),))
+    stage.cloud.found = Group(NEW, (started(1),), 1)
     stage.pool.have_stay()
     assert stage.agent.leaving()[0] is None
 
@@ -135,7 +160,7 @@ def test_an_agent_that_is_at_work_or_silent_is_waited_for(tmp_path: Path) -> Non
     ):
         LEASE.write(stage.blobs, "agent/lease.json", lease,
                     LEASE.read(stage.blobs, "agent/lease.json")[1])  # fmt: skip
-        move = next_move(stage.pool.look(), 1, begun=False)
+        move = next_move(stage.pool.look(), 1, begun=False, renew=True)
         assert isinstance(move, Wait)
         assert (move.why, words in move.reason) == ("agent", True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from infra.account import Group, Started
 from infra.automation import Operation, StackChange
 from infra.previewing import previewed
@@ -27,7 +29,8 @@ def machine(number: int, template: str = "lt-1:1", kind: str = "g6e.xlarge") -> 
 
 
 def standing(*machines: Started, roll: bool = False, template: str = "lt-1:1") -> Standing:
-    return Standing(Group(template, machines), ("1", "1"), "g6e.xlarge", roll)
+    group = Group(template, machines, len(machines))
+    return Standing(group, ("1", "1"), "g6e.xlarge", roll, len(machines))
 
 
 NEW_IMAGE = change(TEMPLATE, "pool", Operation.UPDATE, "imageId")
@@ -60,6 +63,50 @@ def test_those_of_an_earlier_deploy_are_found_without_any_change_of_the_stack() 
     assert [one.name for one in goes.changes] == ["Machine/i-1"]
     none = previewed([], None, standing(machine(1), machine(2), roll=True))
     assert (none.changes, none.findings) == ((), ())
+
+
+def test_machines_that_are_too_many_are_changes_of_the_plan() -> None:
+    old = machine(2, "lt-1:0")
+    three = replace(standing(machine(1), old, machine(3), roll=True), planned=1)
+    found = previewed([], None, three)
+    assert [(one.name, one.action) for one in found.changes] == [
+        ("Machine/i-2", "delete"), ("Machine/i-1", "delete"),
+    ]  # fmt: skip
+    [finding] = found.findings
+    assert (finding.id, finding.severity) == ("target.machines-end", Severity.INFO)
+    assert "2 of 3 machines with GPUs are more than planned" in finding.message
+    both = previewed([NEW_IMAGE], None, three)
+    assert [(one.name, one.action) for one in both.changes if one.action == "replace"] == [
+        ("Machine/i-3", "replace"),
+    ], "what ends is not replaced as well"  # fmt: skip
+
+
+def test_machines_that_are_too_many_and_of_another_type_stay() -> None:
+    two = replace(standing(machine(1), machine(2, kind="p5.48xlarge")), planned=1)
+    found = previewed([], None, two)
+    [finding] = found.findings
+    assert (found.changes, finding.id) == ((), "target.machines-stay")
+    assert "1 of 2 machines with GPUs are more than planned and stay" in finding.message
+
+
+def test_machines_of_a_replica_on_several_neither_end_nor_are_replaced() -> None:
+    """One of them that leaves takes the replica with it."""
+    two = replace(standing(machine(1), machine(2), roll=True), planned=1, spans=True)
+    for changes in ([], [NEW_IMAGE]):
+        found = previewed(changes, None, two)
+        assert not any(one.name.startswith("Machine/") for one in found.changes)
+        assert {one.id for one in found.findings} == {"target.machines-stay"}
+        assert all("a replica that stands on several" in one.fix for one in found.findings)
+
+
+def test_a_group_of_another_number_than_the_stack_says_is_a_change() -> None:
+    """The engine compares with its record, and sees none."""
+    left = replace(standing(machine(1), machine(2)), declared=3)
+    [change_] = previewed([], None, left).changes
+    assert (change_.name, change_.action) == ("Group/pool", "update")
+    seen = change("aws:autoscaling/group:Group", "pool", Operation.UPDATE, "maxSize")
+    assert len(previewed([seen], None, left).changes) == 1, "once"
+    assert previewed([], None, replace(left, declared=2)).changes == ()
 
 
 def test_machines_of_another_type_are_never_replaced() -> None:

@@ -20,7 +20,7 @@ COMING = Machine("i-coming", behind=False)
 
 
 def move(*machines: Machine, work: str = "", count: int = 2, begun: bool = False) -> object:
-    return next_move(Seen(machines, work, "v1"), count, begun=begun)
+    return next_move(Seen(machines, count, work, "v1"), count, begun=begun, renew=True)
 
 
 def test_where_none_is_behind_nothing_is_waited_for() -> None:
@@ -41,14 +41,14 @@ def test_it_ends_when_it_has_left_and_not_before() -> None:
     leaving = replace(OLD, asked=True)
     assert move(leaving, UP) == Wait("leave", "replicas of i-old go elsewhere")
     left = replace(leaving, left=True, joined=False)
-    assert move(left, UP) == End(left)
-    assert move(left, UP, work="deploy chat") == End(left)
+    assert move(left, UP) == End(left, successor=True)
+    assert move(left, UP, work="deploy chat") == End(left, successor=True)
 
 
 def test_what_another_run_has_begun_is_brought_to_its_end() -> None:
     """Whether or not the machine still counts as behind: nothing of it serves."""
     left = replace(UP, asked=True, left=True, joined=False)
-    assert move(left, OLD) == End(left)
+    assert move(left, OLD) == End(left, successor=True)
 
 
 def test_the_end_is_that_the_last_successor_has_joined() -> None:
@@ -92,7 +92,7 @@ class World:
         return replace(self.machines[name], joined=True)
 
     def look(self) -> Seen:
-        seen = Seen(tuple(self.machines.values()), "", str(self.version))
+        seen = Seen(tuple(self.machines.values()), self.count, "", str(self.version))
         for name, machine in list(self.machines.items()):
             if machine.asked and machine.there and self.leaves:
                 self._move_from(name)
@@ -130,7 +130,8 @@ class World:
             for one in self.machines.values()
         }
 
-    def end(self, machine: Machine) -> None:
+    def end(self, machine: Machine, *, successor: bool) -> None:
+        assert successor, "the pool stays as large as it is"
         if self.machines[machine.id].there:
             assert machine.id not in self.replicas, "a machine that serves was ended"
             self.machines[machine.id] = replace(self.machines[machine.id], there=False)
@@ -202,7 +203,7 @@ def test_what_does_not_come_to_its_end_is_told_and_what_serves_goes_on(
 
 def test_a_refusal_of_the_cloud_is_told_as_one_of_the_roll() -> None:
     class Denied(World):
-        def end(self, machine: Machine) -> None:
+        def end(self, machine: Machine, *, successor: bool) -> None:
             raise UnreachableError("AWS refused it", hint="compare with the policy file")
 
     with pytest.raises(LlmopsError, match="AWS refused it") as caught:
@@ -219,9 +220,9 @@ def test_a_list_that_lags_behind_ends_no_machine_twice() -> None:
             back = [replace(one, there=True) for one in seen.machines]
             return replace(seen, machines=tuple(back))
 
-        def end(self, machine: Machine) -> None:
+        def end(self, machine: Machine, *, successor: bool) -> None:
             self.calls.append(machine.id)
-            super().end(machine)
+            super().end(machine, successor=successor)
 
     world = Lagging(2)
     told(world)

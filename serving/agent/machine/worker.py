@@ -168,7 +168,7 @@ class Worker:
         self._beat += 1
         node = Node(
             self._name, self._network.address, facts, joined, time.time(), self._beat,
-            self._pace.lease, ended=ended,
+            self._pace.lease, ended=ended, replicas=len(self._raylet.replicas()),
         )  # fmt: skip
         _, version = NODE.read(self._blobs, names.node(self._name))
         try:

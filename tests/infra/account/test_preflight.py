@@ -18,6 +18,7 @@ from infra.account import (
     program_checks,
     refuse,
 )
+from infra.tags import STACK_TAG
 from llmops.errors import InputError, UnreachableError
 from tests.infra.cloud import REGION, Cloud
 
@@ -104,7 +105,8 @@ class Scripted(Account):
         return (Quota("Running On-Demand P instances", self.limit),)
 
     def machines(self, tags=None):  # type: ignore[no-untyped-def]
-        return (Thing("a", "ec2:instance", "i", machine="p5.48xlarge", vcpus=self.running),)
+        tags = {STACK_TAG: "mine"}
+        return (Thing("a", "ec2:instance", "i", tags, machine="p5.48xlarge", vcpus=self.running),)
 
 
 GOOD = Wanted("p5.48xlarge", 1, "on_demand", "m7i.xlarge", "ami-there")
@@ -122,12 +124,17 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
     checks = tuple(account_checks(Scripted(limit=0.0), wrong))
     assert verdicts(checks) == {
         "credentials": "ok", "region": "ok", "machine": "fail", "head": "ok", "zones": "ok",
-        "image": "fail", "quota": "fail",
+        "image": "fail", "quota": "fail", "quota of the head": "ok",
     }  # fmt: skip
     with pytest.raises(InputError) as caught:
         refuse(checks)
     assert caught.value.exit_code == 2
-    for part in ("p9.none", "ami-gone", "0 vCPUs, 0 run, 192 more", "nothing was changed"):
+    for part in (
+        "p9.none",
+        "ami-gone",
+        "0 vCPUs, 0 run for others, 192 are",
+        "nothing was changed",
+    ):
         assert part in caught.value.message
 
 
@@ -195,9 +202,39 @@ def test_a_way_that_a_vpc_does_not_show_is_named(cloud: Cloud) -> None:
     assert "no way to secretsmanager, logs" in check.found
 
 
-def test_a_quota_that_what_runs_now_has_used_warns_and_lets_the_cloud_decide() -> None:
+def test_a_quota_that_others_have_used_warns_and_lets_the_cloud_decide() -> None:
     checks = tuple(account_checks(Scripted(limit=192.0, running=192), GOOD))
     assert verdicts(checks)["quota"] == "warn"
+
+
+def test_machines_of_this_very_stack_are_not_counted_twice() -> None:
+    """A later deploy of the same file wants no more than what runs."""
+    checks = tuple(account_checks(Scripted(limit=192.0, running=192), replace(GOOD, stack="mine")))
+    assert verdicts(checks)["quota"] == "ok"
+    checks = tuple(account_checks(Scripted(limit=192.0, running=192), replace(GOOD, stack="other")))
+    assert verdicts(checks)["quota"] == "warn"
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "wrong"),
+    [
+        ("Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", 100.0, "head"),
+        ("Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", 192.0, ""),
+        ("Running On-Demand P and M instances", 200.0, "machines"),
+        ("Running On-Demand P and M instances", 384.0, ""),
+    ],
+)
+def test_the_head_has_a_quota_too_or_shares_that_of_the_machines(
+    name: str, limit: float, wrong: str
+) -> None:
+    class Both(Scripted):
+        def quotas(self) -> tuple[Quota, ...]:
+            machines = () if " P and" in name else (Quota("Running On-Demand P instances", 192.0),)
+            return (*machines, Quota(name, limit))
+
+    found = verdicts(tuple(account_checks(Both(), GOOD)))
+    failing = {one for one, verdict in found.items() if verdict == "fail"}
+    assert failing == {"head": {"quota of the head"}, "machines": {"quota"}, "": set()}[wrong]
 
 
 def test_what_may_not_be_looked_at_is_told_and_refuses_nothing() -> None:

@@ -41,15 +41,40 @@ def test_what_has_gone_meanwhile_is_no_failure(cloud: Cloud) -> None:
     assert list(Remover(REGION).remove((gone,))) == [(gone, "")]
 
 
-def test_a_machine_of_a_group_is_replaced_and_the_group_stays_as_large(cloud: Cloud) -> None:
+@pytest.mark.parametrize(("successor", "left"), [(True, 2), (False, 1)])
+def test_a_machine_of_a_group_is_ended_and_another_started_or_the_group_made_smaller(
+    cloud: Cloud, *, successor: bool, left: int
+) -> None:
     cloud.group("pool", cloud.template(), 2)
     before = Account(REGION).group("pool")
     assert before is not None
-    Remover(REGION).replace(before.machines[0].id)
+    assert before.desired == 2
+    Remover(REGION).end(before.machines[0].id, successor=successor)
     after = Account(REGION).group("pool")
     assert after is not None
-    assert len(after.there) == 2
+    assert (len(after.there), after.desired) == (left, left)
     assert before.machines[0].id not in {one.id for one in after.there}
+    assert before.machines[1].id in {one.id for one in after.there}
+
+
+def test_a_group_ends_no_protected_machine_of_its_own_choice_but_the_one_that_is_named(
+    cloud: Cloud,
+) -> None:
+    """As moto has it; that AWS does is what its guide says."""
+    cloud.group("pool", cloud.template(), 3, protected=True)
+    cloud.client("autoscaling").update_auto_scaling_group(
+        AutoScalingGroupName="pool", MinSize=1, MaxSize=1, DesiredCapacity=1
+    )
+    there = Account(REGION).group("pool")
+    assert there is not None
+    assert len(there.there) == 3, "all stay, whatever it is told to keep"
+    cloud.client("autoscaling").update_auto_scaling_group(
+        AutoScalingGroupName="pool", MinSize=1, MaxSize=3, DesiredCapacity=3
+    )
+    Remover(REGION).end(there.machines[1].id, successor=False)
+    after = Account(REGION).group("pool")
+    assert after is not None
+    assert {one.id for one in after.there} == {there.machines[0].id, there.machines[2].id}
 
 
 def test_a_bucket_is_emptied_with_all_versions(cloud: Cloud) -> None:

@@ -75,7 +75,7 @@ def test_pulumis_own_command_is_bound_by_the_policies_that_bind_deploy(
         planned(scene.deployment())
     _, version = LocalTarget(scene.home).policies.read()
     LocalTarget(scene.home).policies.write(_shelf("here", 50), version)
-    deployment, plan = planned(scene.deployment())
+    deployment, plan, _ = planned(scene.deployment())
     assert (deployment.name, plan.service) == ("chat", "chat")
     follow(scene.target().deploy(scene.deployment()))
     there = scene.target().policies

@@ -37,21 +37,21 @@ POOL = "chat-gpu-pool"
 class Machines:
     """The machines of the pool, whose workers do what they are told whenever somebody looks."""
 
-    def __init__(self, scene: Scene) -> None:
-        self.scene, self.blobs = scene, open_blobs(STORE)
+    def __init__(self, scene: Scene, pool: str = POOL, count: int = 2) -> None:
+        self.scene, self.blobs, self.pool = scene, open_blobs(STORE), pool
         self.template = scene.cloud.template()
-        scene.cloud.group(POOL, self.template, 2)
+        scene.cloud.group(pool, self.template, count, protected=True)
         self.ended: list[str] = []
         self.deaf = False
         self.work()
 
     def renewed(self) -> None:
         """As an update of the stack leaves it: the group starts machines otherwise from now on."""
-        self.scene.cloud.start_from(POOL, self.template, "2")
+        self.scene.cloud.start_from(self.pool, self.template, "2")
 
     def work(self) -> None:
         """Let each worker say what it would by now."""
-        group = Account(REGION).group(POOL)
+        group = Account(REGION).group(self.pool)
         assert group is not None
         asked, _ = AgentTarget(self.scene.home, STORE).leaving()
         for one in group.machines:
@@ -89,9 +89,10 @@ def machines(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Machines:
         made.work()
         return look(pool)
 
-    def end(_: replacing.Pool, machine: Any) -> None:
+    def end(_: replacing.Pool, machine: Any, *, successor: bool) -> None:
         """Each successor counts as started from the new version, as moto tells it of none."""
         made.ended.append(machine.id)
+        assert successor
         scene.cloud.client("autoscaling").terminate_instance_in_auto_scaling_group(
             InstanceId=machine.id, ShouldDecrementDesiredCapacity=False
         )
