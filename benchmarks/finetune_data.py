@@ -33,7 +33,7 @@ def main() -> None:
     if sys.argv[1:2] == ["one"]:
         print(json.dumps(_measured(Path(sys.argv[2]), int(sys.argv[3]))))
         return
-    size = int(sys.argv[1]) if len(sys.argv) > 1 else 25
+    size = int(sys.argv[1]) if len(sys.argv) > 1 else 8
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 4
     speeds: dict[int, list[float]] = {1: [], 4: []}
     peaks: dict[int, list[float]] = {1: [], 4: []}

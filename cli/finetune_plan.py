@@ -25,7 +25,7 @@ def run(read: Placed[FineTune], shown: Shown, *, offline: bool) -> None:
     from llmops.finetuning.planning import plan_document, plan_training
     from serving.lookup import training_facts
 
-    _refuse(shown)
+    refuse(shown)
     spec = located(read)
     with placed(read):
         base = spec.model
@@ -37,15 +37,15 @@ def run(read: Placed[FineTune], shown: Shown, *, offline: bool) -> None:
         print_data(plan_document(plan), shown.output)
 
 
-def _refuse(shown: Shown) -> None:
-    """Refuse what only the plan of a service can answer.
+def refuse(shown: Shown, *more: str) -> None:
+    """Refuse the views, and those of `more`, that only the plan of a service has.
 
     Raises:
         InputError: Naming the first such option.
     """
     from llmops.errors import InputError
 
-    for name in ("explain", "compare", "plot"):
+    for name in ("explain", "compare", "plot", *more):
         if getattr(shown, name) is not None:
             raise InputError(
                 f"--{name} is for the plan of a service, and this is a fine-tuning",

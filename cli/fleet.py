@@ -75,6 +75,8 @@ def run(
 ) -> None:
     """Plan, and print what is asked for."""
     from cli.fleet_views import show
+    from cli.specs import read_any, read_spec
+    from llmops.spec import Loaded
 
     if model is not None and files:
         raise InputError(
@@ -82,7 +84,13 @@ def run(
             hint="leave -f out, or --model: a spec names its model itself",
         )
     catalogue = open_catalogue(on, own)
-    asked = ask(files, model, catalogue, wish, offline=offline)
+    spec = None if model is not None else read_any(files)
+    if not isinstance(spec, Loaded | None):
+        from cli import finetune_offers
+
+        finetune_offers.run(spec, catalogue, wish, shown, offline=offline)
+        return
+    asked = ask(spec or str(model), catalogue, wish, offline=offline)
     other = None
     if shown.compare == "live" and asked.spec is None:
         raise InputError(
@@ -90,28 +98,22 @@ def run(
             hint="name a spec with -f, or compare with another spec's file",
         )
     if shown.compare not in (None, "live"):
-        other = ask([Path(str(shown.compare))], None, catalogue, wish, offline=offline)
+        beside = read_spec([Path(str(shown.compare))])
+        other = ask(beside, catalogue, wish, offline=offline)
     show(asked, shown, other)
 
 
-def ask(
-    files: list[Path] | None,
-    model: str | None,
-    catalogue: Catalogue,
-    wish: fleet.Wish,
-    *,
-    offline: bool,
-) -> Asked:
-    """Look the model up, and gather what is asked."""
+def ask(what: Loaded | str, catalogue: Catalogue, wish: fleet.Wish, *, offline: bool) -> Asked:
+    """Look the model of a spec, or the one that is named, up; and gather what is asked."""
     from cli.fleet_model import model_facts
-    from cli.specs import placed, read_spec
+    from cli.specs import placed
     from llmops.planning import fleet
 
-    if model is not None:
+    if isinstance(what, str):
         needs = fleet.wished(fleet.Needs(), wish, catalogue)
-        facts = model_facts(model, offline=offline)
-        return Asked(model, fleet.Subject.of(facts, needs.dtype), needs, catalogue, facts, None)
-    loaded = read_spec(files)
+        facts = model_facts(what, offline=offline)
+        return Asked(what, fleet.Subject.of(facts, needs.dtype), needs, catalogue, facts, None)
+    loaded = what
     with placed(loaded):
         needs = fleet.wished(fleet.needs_of(loaded.deployment, catalogue), wish, catalogue)
         named = loaded.deployment.model

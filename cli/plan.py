@@ -46,7 +46,7 @@ def command(
 
     With a spec it plans for this machine. With --model, or --on, it weighs the machines of the
     catalogue, or your own, and ranks them by what they cost an hour. Of kind FineTune it says what
-    the training takes on this machine.
+    the training takes on this machine, or with --on on which machines it fits.
     """
     from cli import fleet as beyond
     from cli import plans

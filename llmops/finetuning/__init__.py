@@ -1,6 +1,6 @@
 """Fine-tuning in words and figures: what a user asks for, and what training it takes. Pure."""
 
-from llmops.finetuning.data import Columns, Data, Duplicates, Filters, Rows
+from llmops.finetuning.data import Columns, Data, Duplicates, Entities, Filters, Rows
 from llmops.finetuning.document import FINETUNE, parse_finetune, read_finetune
 from llmops.finetuning.method import Full, Lora, Method, Qlora
 from llmops.finetuning.model import (
@@ -33,6 +33,7 @@ __all__ = [
     "Columns",
     "Data",
     "Duplicates",
+    "Entities",
     "Exam",
     "FARTHEST",
     "FINETUNE",

@@ -130,6 +130,27 @@ class Duplicates(Section):
     of two rows is kept (Jaccard similarity, estimated by MinHash). `off` compares nothing."""
 
 
+Label = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,59}$"), Form("a label such as PER")]
+
+
+class Entities(Section):
+    """A model that finds names in text, which patterns cannot."""
+
+    model: Place
+    """Folder of a token classifier in transformers' form (`config.json`, `model.safetensors`, a
+    fast tokenizer), relative to the folder of this file; or `file:///path`. It finds what it was
+    trained to find, in the languages that it was trained in. Nothing is fetched, and no code of a
+    model is run."""
+
+    labels: Annotated[tuple[Label, ...], Field(strict=False, min_length=1)] = ("PER",)
+    """Which of the model's labels are personal data, without what tells the beginning of a name
+    from its rest (`B-`, `I-`). People alone, unless this says otherwise: without the names of
+    places and companies little can be learnt of them."""
+
+    score: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    """Probability from which on the model is believed."""
+
+
 class Data(Section):
     """What is learnt from."""
 
@@ -162,7 +183,12 @@ class Data(Section):
     """What is done with addresses of e-mail and of machines, numbers of accounts, cards and
     telephones, and keys of well-known services: they are replaced by a word in brackets, the
     preparation fails, or they stay. A model repeats what it learnt, so they are replaced unless
-    this says otherwise. Names of people and postal addresses are not found."""
+    this says otherwise. Names of people are found by the model of `entities`, where there is one,
+    and postal addresses are not found."""
+
+    entities: Entities | None = None
+    """A model that finds names of people, which count as personal data too. Left out there is
+    none: a model reads much slower than patterns do."""
 
     chat_template: Place | None = None
     """File with a chat template in Jinja, for a base that has none or another. Left out it is the
@@ -177,4 +203,4 @@ class Data(Section):
     file and line, or it is left out and counted."""
 
 
-__all__ = ["Columns", "Data", "Duplicates", "Filters", "Format", "Rows"]
+__all__ = ["Columns", "Data", "Duplicates", "Entities", "Filters", "Format", "Rows"]

@@ -42,6 +42,7 @@ def find_in_data(spec: FineTune, written: Written) -> Iterator[Finding]:
     yield from _held_out(spec, written)
     yield from _filters(spec)
     yield from _conversations(data, written)
+    yield from _names(data)
 
 
 def _each(data: Data) -> Iterator[tuple[Trail, Rows]]:
@@ -214,3 +215,16 @@ def _conversations(data: Data, written: Written) -> Iterator[Finding]:
             ("data", "chat_template"), "expected the path of a file, found a template",
             "write it into a file, such as data/chat.jinja",
         )  # fmt: skip
+
+
+def _names(data: Data) -> Iterator[Finding]:
+    """A model of names that is nowhere, or that nobody asks."""
+    if data.entities is None:
+        return
+    if data.personal_data == "keep":
+        yield Finding(
+            ("data", "entities"), "expected none where data.personal_data is keep",
+            "remove it, or write personal_data: redact", (("data", "personal_data"),), key=True,
+        )  # fmt: skip
+    if wrong := wrong_place(data.entities.model, hub=False):
+        yield Finding(("data", "entities", "model"), *wrong)

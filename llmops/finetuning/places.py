@@ -76,7 +76,11 @@ def located(placed: Placed[FineTune]) -> FineTune:
         for at, exam in enumerate(spec.eval)
     )
     template = spec.data.chat_template and _absolute(placed, "data.chat_template")
-    data = spec.data.model_copy(update={"train": train, "eval": held, "chat_template": template})
+    changed: dict[str, object] = {"train": train, "eval": held, "chat_template": template}
+    if spec.data.entities is not None:
+        model = _absolute(placed, "data.entities.model")
+        changed["entities"] = spec.data.entities.model_copy(update={"model": model})
+    data = spec.data.model_copy(update=changed)
     return spec.model_copy(update={"data": data, "eval": exams})
 
 

@@ -47,14 +47,27 @@ def plan_training(spec: FineTune, facts: TrainingFacts) -> TrainingPlan:
         RefusedError: When it cannot run as it is. The message has the arithmetic; the hint, and
             `changes`, the nearest setup that fits, where there is one.
     """
-    model = facts.model
-    profile = read(model.config, model.parameters, model.weight_bytes, model.tensors)
+    profile = _profile(facts)
     try:
         return _planned(spec, facts, profile)
     except RefusedError as refusal:
         raise advised(
             refusal, spec, lambda changed: _planned(changed, facts, profile), facts.machine
         ) from refusal
+
+
+def planned(spec: FineTune, facts: TrainingFacts) -> TrainingPlan:
+    """The plan of a fine-tuning, as `plan_training`, without looking for what would fit instead.
+
+    Raises:
+        RefusedError: When it cannot run as it is.
+    """
+    return _planned(spec, facts, _profile(facts))
+
+
+def _profile(facts: TrainingFacts) -> Profile:
+    model = facts.model
+    return read(model.config, model.parameters, model.weight_bytes, model.tensors)
 
 
 def _planned(spec: FineTune, facts: TrainingFacts, profile: Profile) -> TrainingPlan:
@@ -279,4 +292,4 @@ def _identity(spec: FineTune, facts: TrainingFacts) -> str:
     return digest([asked, facts.model.revision])
 
 
-__all__ = ["plan_training"]
+__all__ = ["plan_training", "planned"]

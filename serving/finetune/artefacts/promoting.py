@@ -215,7 +215,7 @@ def _with(deployment: Deployment, changed: Mapping[str, Any], canary: int | None
     asked["model"] = model | dict(changed)
     if canary is not None:
         upkeep = dict(asked.get("maintenance", {}))
-        upkeep |= {"strategy": "canary", "canary": upkeep.get("canary", {}) | {"share": canary}}
+        upkeep |= {"strategy": "canary", "canary": upkeep.get("canary", {}) | {"steps": [canary]}}
         asked["maintenance"] = upkeep
     try:
         return Deployment.model_validate(asked)

@@ -2,8 +2,8 @@
 
 Presidio's recognisers find them: e-mail addresses, telephone numbers, cards (Luhn), accounts
 (IBAN's checksum), addresses of machines and of wallets, social security numbers; and patterns of
-our own for keys of well-known services. No model of language is loaded and nothing is fetched, so
-names of people are not found. What is found is never told, only its kind and its row.
+our own for keys of well-known services. Nothing is fetched. Names of people are found where a model
+of the user's own is asked too (`entities`). What is found is never told, only its kind and its row.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from serving.finetune.data.judging import Gone, Judge, Mended
 from serving.finetune.data.rows import Row
@@ -52,11 +52,21 @@ class Found:
     score: float
 
 
-class Redactor:
-    """Finds personal data, and writes a word such as `<EMAIL_ADDRESS>` in its place."""
+class Recogniser(Protocol):
+    """What finds personal data of some kinds."""
 
-    def __init__(self) -> None:
-        self._recognisers = list(_recognisers())
+    def find(self, text: str) -> Iterable[Found]: ...
+
+
+class Redactor:
+    """Finds personal data, and writes a word such as `<EMAIL_ADDRESS>` in its place.
+
+    Args:
+        more: What finds names, beside patterns and checksums.
+    """
+
+    def __init__(self, *more: Recogniser) -> None:
+        self._recognisers: list[Recogniser] = [*_recognisers(), *more]
 
     def find(self, text: str) -> list[Found]:
         """What is personal in it, in its order. Findings that overlap are one, of the surest's

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from llmops.errors import InputError, RefusedError
+from llmops.finetuning import Data
 from serving.finetune.data import judging, personal
 from serving.finetune.data.duplicates import Index
 from serving.finetune.data.exams import Asked, Exam
@@ -72,7 +73,7 @@ class Pipeline:
     ) -> None:
         self._settings, self._tokenizer, self._tell = settings, tokenizer, tell
         data = settings.data
-        redactor = None if data.personal_data == "keep" else personal.Redactor()
+        redactor = _redactor(data)
         self.ledger = Ledger(redactor.hide if redactor else lambda text: text)
         self.outcome = Outcome()
         self._pairs = data.train[0].format == "preference"
@@ -336,6 +337,17 @@ class Pipeline:
         return ", ".join(
             f"{step.removed} by '{step.name}'" for step in self.ledger.steps if step.removed
         )
+
+
+def _redactor(data: Data) -> personal.Redactor | None:
+    """What finds personal data; None where it is kept."""
+    if data.personal_data == "keep":
+        return None
+    if data.entities is None:
+        return personal.Redactor()
+    from serving.finetune.data.entities import Names
+
+    return personal.Redactor(Names(data.entities))
 
 
 def _listed(text: str, lines: Sequence[str], count: int) -> str:

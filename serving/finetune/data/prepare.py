@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from llmops.finetuning import path_of
 from llmops.planning import digest
 from serving.finetune.data import folder as folders
 from serving.finetune.data import report
+from serving.finetune.data.entities import digest_of, folder_of
 from serving.finetune.data.exams import Exam, read_exams
 from serving.finetune.data.inputs import Input, find
 from serving.finetune.data.ledger import Ledger
@@ -65,6 +67,8 @@ def prepare(settings: Settings, base: Path, folder: Path, tell: Callable[[str], 
     given = Given(find(settings.data, tell), read_exams(settings.exams, tell))
     tokenizer = _tokenizer(settings, base)
     identity = _identity(settings, given, tokenizer) | {"libraries": libraries}
+    if (names := settings.data.entities) is not None:
+        identity["names"] = {"sha256": digest_of(folder_of(names)), "torch": version("torch")}
     named = digest(identity)
     ready = folder / named
     with folders.held(folder):
@@ -97,7 +101,10 @@ def _tokenizer(settings: Settings, base: Path) -> Tokenizer:
 
 def _identity(settings: Settings, given: Given, tokenizer: Tokenizer) -> dict[str, object]:
     """Everything that the result follows from."""
-    data = settings.data.model_dump(mode="json", exclude={"train", "eval", "chat_template"})
+    data = settings.data.model_dump(
+        mode="json",
+        exclude={"train": True, "eval": True, "chat_template": True, "entities": {"model"}},
+    )
     return {
         "format": FORMAT,
         "data": data,
@@ -159,6 +166,7 @@ def _manifest(
         "sequence": settings.sequence,
         "seed": settings.seed,
         "libraries": identity["libraries"],
+        "names": identity.get("names"),
         "digest": digest(identity),
     }
 

@@ -67,7 +67,7 @@ def test_the_adapter_before_is_named(home: Path) -> None:
 
 def test_a_canary_is_asked_for_by_its_share(home: Path) -> None:
     upkeep = promotion(home, "style/1", live(), canary=25).deployment.maintenance
-    assert (upkeep.strategy, upkeep.canary.share) == ("canary", 25)
+    assert (upkeep.strategy, upkeep.canary.steps) == ("canary", (25,))
 
 
 def test_weights_are_a_model_of_their_own(home: Path) -> None:

@@ -79,6 +79,12 @@ def steps(folder: Path) -> int:
     return len(tiny.lines(folder)) if (folder / "progress.jsonl").exists() else 0
 
 
+def told(folder: Path) -> int:
+    """Lines told so far, those of steps done twice counted twice."""
+    path = folder / "progress.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
 def weights(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
