@@ -97,9 +97,21 @@ def _write(store: PolicyStore, shelf: Shelf, version: str, question: str, *, yes
         store.write(shelf, version)
     except Conflict as error:
         raise RefusedError(
-            "the policies were changed by somebody else since this was shown",
+            f"the policies were changed by {_last_writer(store)} since this was shown",
             hint="run it again: it is compared anew",
         ) from error
+
+
+def _last_writer(store: PolicyStore) -> str:
+    """Who has applied or removed a policy last, which one, and when, as far as the shelf says."""
+    entries = store.read()[0].entries
+    if not entries:
+        return "somebody else"
+    last = max(entries, key=lambda one: one.removed_at or one.applied_at)
+    when = time.strftime("%H:%M:%S", time.localtime(last.removed_at or last.applied_at))
+    if last.removed_at is not None:
+        return f"somebody else, who removed {last.name} at {when},"
+    return f"{last.applied_by}, who applied {last.name} (version {last.version}) at {when},"
 
 
 def compared(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -211,13 +213,33 @@ def test_nothing_is_applied_without_a_yes(applied: Shell, monkeypatch: pytest.Mo
     assert applied.shelf == before
 
 
-def test_what_another_changes_meanwhile_is_not_written_over(
-    applied: Shell, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("change", "said", "holding"),
+    [
+        (
+            lambda shelf: shelf.removed("team", time.time()),
+            r"by somebody else, who removed team at \d\d:\d\d:\d\d, since this was shown",
+            ["acme"],
+        ),
+        (
+            lambda shelf: shelf.applied("other", TEAM, time.time(), "eve@there"),
+            r"by eve@there, who applied other \(version 1\) at \d\d:\d\d:\d\d, since this",
+            ["acme", "other", "team"],
+        ),
+    ],
+    ids=["a removal", "an application"],
+)
+def test_what_another_changes_meanwhile_is_not_written_over_and_the_other_is_named(
+    applied: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Shelf], Shelf],
+    said: str,
+    holding: list[str],
 ) -> None:
     def another_is_quicker(_question: str) -> bool:
         store = FilePolicyStore(applied.folder / "home")
         shelf, version = store.read()
-        store.write(shelf.removed("team", 1.0), version)
+        store.write(change(shelf), version)
         return True
 
     terminal = io.StringIO()
@@ -226,8 +248,8 @@ def test_what_another_changes_meanwhile_is_not_written_over(
     monkeypatch.setattr("cli.output.ask", another_is_quicker)
     applied.write("acme.yaml", ACME.replace("120", "12"))
     assert applied("apply", "-f", "acme.yaml") == 3
-    assert "changed by somebody else since this was shown" in applied.err
-    assert [entry.name for entry in applied.shelf.holding()] == ["acme"]
+    assert re.search(said, applied.err), applied.err
+    assert [entry.name for entry in applied.shelf.holding()] == holding
     assert applied.shelf.find("acme").version == 1
 
 

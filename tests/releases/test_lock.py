@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import stat
+import threading
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from llmops.errors import BusyError, InputError
+from serving import locking
 from serving.locking import ServiceLock
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -79,6 +81,75 @@ def test_of_many_that_race_one_wins_and_the_others_name_it(tmp_path: Path) -> No
         assert text == "won" or f"pid {winner} " in text or "just begun" in text
 
 
+def test_who_comes_before_the_holder_has_signed_is_told_its_name_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, told = threading.Event(), threading.Event()
+    sign = locking.sign
+
+    def sign_late(file: Any, purpose: str, **how: bool) -> None:
+        taken.set()
+        told.wait(0.3)  # nobody sets it before: so long it stays unsigned
+        sign(file, purpose, **how)
+
+    monkeypatch.setattr(locking, "sign", sign_late)
+
+    def hold() -> None:
+        with ServiceLock(tmp_path).hold("chat", "deployed"):
+            told.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert taken.wait(60)
+    with pytest.raises(BusyError, match=f"deployed by pid {os.getpid()} "):
+        ServiceLock(tmp_path).take("chat", "destroyed")
+    told.set()
+    holder.join(60)
+
+
+def _hold_until_wanted(root: Path, held: Event, end: Event) -> None:
+    with ServiceLock(root).hold("chat", "watched", gives_way=True):
+        held.set()
+        end.wait(60)
+
+
+def test_a_holder_that_gives_way_is_ended_by_who_wants_the_lock(tmp_path: Path) -> None:
+    held, end = SPAWN.Event(), SPAWN.Event()
+    holder = SPAWN.Process(target=_hold_until_wanted, args=(tmp_path, held, end))
+    holder.start()
+    assert held.wait(60)
+    lock = ServiceLock(tmp_path)
+    assert not lock.left("chat")
+    with lock.hold("chat", "deployed"):
+        holder.join(60)
+        assert holder.exitcode == -signal.SIGTERM
+        assert not lock.left("chat")
+    assert lock.left("chat")
+
+
+def test_one_that_gives_way_takes_the_lock_from_nobody_who_does_not(tmp_path: Path) -> None:
+    held, end = SPAWN.Event(), SPAWN.Event()
+    holder = SPAWN.Process(target=_hold, args=(tmp_path, held, end))
+    holder.start()
+    assert held.wait(60)
+    with (
+        pytest.raises(BusyError, match="chat is being deployed"),
+        ServiceLock(tmp_path).hold("chat", "watched", gives_way=True),
+    ):
+        pass
+    end.set()
+    holder.join(60)
+    assert holder.exitcode == 0
+
+
+def test_what_nobody_has_taken_or_a_dead_one_has_is_left(tmp_path: Path) -> None:
+    lock = ServiceLock(tmp_path)
+    assert lock.left("chat")
+    dead = {"pid": os.getpid(), "started": 1.0, "since": 1.0, "user": "eve", "purpose": "deployed"}
+    (tmp_path / "chat.lock").write_text(json.dumps(dead))
+    assert lock.left("chat")
+
+
 def test_it_is_not_reentrant(tmp_path: Path) -> None:
     lock = ServiceLock(tmp_path)
     with (
@@ -109,7 +180,10 @@ def test_services_do_not_wait_for_one_another(tmp_path: Path) -> None:
     ],
     ids=["empty", "cut off", "a list", "a pid alone", "another process of that pid"],
 )
-def test_what_a_dead_holder_left_names_nobody(tmp_path: Path, left: str) -> None:
+def test_what_a_dead_holder_left_names_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    monkeypatch.setattr(locking, "SIGNED_WITHIN", 0.1)
     lock = ServiceLock(tmp_path)
     with lock.hold("chat", "deployed"):
         (tmp_path / "chat.lock").write_text(left)
