@@ -50,11 +50,14 @@ def make_tiny_model(
     vocabulary: int = 320,
     positions: int = 512,
     seed: int = 0,
+    says: str = "",
 ) -> Path:
     """Write the model into `directory` (made when missing) and return it.
 
     Another `seed` gives other weights of the same shape. `vocabulary` beyond `BASE` is filled with
     tokens that no text uses. Tensor parallel sizes are those that divide `heads` and `kv_heads`.
+    One that `says` a row of letters says nothing else: after each letter the next one of the row,
+    after the last one the first, a token each, whatever it is asked and with whom at the same time.
     """
     if vocabulary < BASE:
         raise ValueError(f"the vocabulary has {BASE} tokens at least, not {vocabulary}")
@@ -69,7 +72,7 @@ def make_tiny_model(
         ("tokenizer_config.json", _tokenizer_config(positions)),
     ):
         (directory / name).write_text(json.dumps(document, indent=2) + "\n")
-    weights = _weights(config, names, np.random.default_rng(seed))
+    weights = _weights(config, names, np.random.default_rng(seed), says)
     (directory / "model.safetensors").write_bytes(_safetensors(weights))
     return directory
 
@@ -132,9 +135,10 @@ def _tokenizer(names: dict[str, int]) -> Tokenizer:
 
 
 def _weights(
-    config: dict[str, Any], names: dict[str, int], random: np.random.Generator
+    config: dict[str, Any], names: dict[str, int], random: np.random.Generator, says: str
 ) -> Iterator[tuple[str, Floats]]:
-    """Names and values of all tensors, scaled so that each layer changes what is said."""
+    """Names and values of all tensors, scaled so that each layer changes what is said; without
+    that where what it `says` is given."""
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     queries = config["num_attention_heads"] * config["head_dim"]
     keys = config["num_key_value_heads"] * config["head_dim"]
@@ -144,7 +148,8 @@ def _weights(
         return (values * np.float32(scale / columns**0.5)).astype(np.float32)
 
     def kept(values: Floats) -> Floats:
-        values[0] = 0  # into the residual stream: its first dimension stays as it is
+        # Into the residual stream: its first dimension stays as it is, and all where it recites.
+        values[: None if says else 1] = 0
         return values
 
     embedding = random.standard_normal((len(names), hidden), dtype=np.float32)
@@ -164,7 +169,20 @@ def _weights(
     yield "model.norm.weight", np.ones(hidden, np.float32)
     head = matrix(len(names), hidden, scale=1.5)
     head[:, 0] = [_bias(text) for text in names]
-    yield "lm_head.weight", head
+    yield (
+        "lm_head.weight",
+        _reciting(embedding, [names[letter] for letter in says]) if says else head,
+    )
+
+
+def _reciting(embedding: Floats, row: list[int]) -> Floats:
+    """The head of a model whose layers add nothing: each token of the row looks like the one before
+    it (a logit of about 38, at most about 10 for others of the row), and no other is said."""
+    head = np.zeros_like(embedding)
+    head[:, 0] = -24
+    for before, token in zip(row, (*row[1:], row[0]), strict=True):
+        head[token] = 0.3 * embedding[before]
+    return head
 
 
 def _bias(text: str) -> float:
