@@ -69,6 +69,13 @@ class Members:
         shares = {k: v for k, v in self.shares.items() if k != (service, number)}
         return replace(self, shares=shares, generation=self.generation + 1)
 
+    def without_service(self, service: str) -> Members:
+        """This without any release of the service; the very same where it has none."""
+        shares = {key: share for key, share in self.shares.items() if key[0] != service}
+        if shares == self.shares:
+            return self
+        return replace(self, shares=shares, generation=self.generation + 1)
+
 
 def _not_here(service: str, number: int) -> TargetError:
     return TargetError(

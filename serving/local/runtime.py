@@ -287,12 +287,22 @@ class Runtime:
         """Whether the application of this name answers for any release that should run."""
         return any(self.engine(service, number) == name for number in self.members().of(service))
 
-    def forget_all(self) -> Flow[None]:
-        """End the host when nothing is left to run."""
+    def forget(self, service: str) -> Flow[None]:
+        """Take a service off, whose releases were removed, and end the host when nothing is left to
+        run.
+
+        While a host starts, or where it does not answer, nobody sees a release that a killed command
+        has put on it: it would come up later, and never go.
+        """
         with self._lock:
-            if not self.members().shares:
-                yield from launcher.stop_host(self.paths)
-                self._members.unlink(missing_ok=True)
+            members = self.members()
+            left = members.without_service(service)
+            if left.shares:
+                if left != members:
+                    members_file.write(self._members, left)
+                return
+            yield from launcher.stop_host(self.paths)
+            self._members.unlink(missing_ok=True)
 
     def halt(self) -> Flow[None]:
         """End the host; the members stay, so that each is put back when the next one starts."""

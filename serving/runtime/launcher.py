@@ -84,6 +84,10 @@ def environment(
             "RAY_DEDUP_LOGS": "0",
             # Ray would run its workers at niceness 15: an engine that yields to whatever else runs.
             "RAY_worker_niceness": "0",
+            # Ray would end workers from 95 % of the machine's memory on, whoever has taken it: Serve's
+            # controller and the gateway among them, until nobody answers. The kernel ends the one
+            # that is largest, which is an engine, and Serve starts that anew.
+            "RAY_memory_monitor_refresh_ms": "0",
             "AUTOSCALER_METRIC_PORT": str(free_port()),
             "DASHBOARD_METRIC_PORT": str(free_port()),
             # Requests are handled on the replica's own loop and by gRPC: two hops of threads fewer.
@@ -160,8 +164,13 @@ def ensure_host(
     while not control.alive():
         elapsed = time.monotonic() - began
         if process.poll() is not None or elapsed > START_DEADLINE:
+            ended = process.poll() is not None
+            last = _last_line(paths.host_log, "it ended without a message" if ended else "")
+            yield from stop_host(paths)  # it could come up later, and nobody would know of it
+            process.wait()
+            late = "" if ended else f"it was not up after {START_DEADLINE:.0f} s. "
             raise TargetError(
-                f"the runtime did not start: {_last_line(paths.host_log)}",
+                f"the runtime did not start: {late}{last}".rstrip(),
                 hint=f"see {paths.host_log}; llmops doctor checks this machine",
             )
         yield Progress("runtime", "starting Ray and Serve", elapsed, START_DEADLINE)
@@ -193,12 +202,12 @@ def write_token(path: Path, token: str) -> None:
         file.write(token)
 
 
-def _last_line(log: Path) -> str:
+def _last_line(log: Path, nothing: str) -> str:
     try:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     except OSError:
         lines = []
-    return lines[-1][:300] if lines else "it ended without a message"
+    return lines[-1][:300] if lines else nothing
 
 
 def stop_host(paths: RuntimePaths) -> Flow[None]:

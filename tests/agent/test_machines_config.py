@@ -66,6 +66,18 @@ def test_a_ray_of_several_is_reached_by_its_address_and_guarded_by_the_token(
     assert (found["RAY_AUTH_MODE"], found["RAY_AUTH_TOKEN_PATH"]) == ("token", str(paths.token))
 
 
+def test_ray_ends_nobody_for_want_of_memory_whatever_the_users_own_ray_does(
+    tmp_path: Path,
+) -> None:
+    """Ray would take the gateway before the engine; on a machine where others fill the memory it
+    would leave nobody to answer. Shown by hand with `RAY_memory_usage_threshold` at 0.01: with the
+    monitor on no runtime starts, without it one serves."""
+    mine = {**BASE, "RAY_memory_monitor_refresh_ms": "250", "RAY_memory_usage_threshold": "0.5"}
+    found = environment(RuntimePaths(tmp_path), mine)
+    assert found["RAY_memory_monitor_refresh_ms"] == "0"
+    assert "RAY_memory_usage_threshold" not in found
+
+
 def test_several_nodes_of_one_machine_stay_on_loopback(tmp_path: Path) -> None:
     found = environment(RuntimePaths(tmp_path), BASE, network(tmp_path, "127.0.0.1"))
     assert (found[LOOPBACK_ONLY], found[ALONE], found[NODE_ADDRESS]) == ("1", "0", "127.0.0.1")
