@@ -291,8 +291,8 @@ class Runtime:
         """Take a service off, whose releases were removed, and end the host when nothing is left to
         run.
 
-        While a host starts, or where it does not answer, nobody sees a release that a killed command
-        has put on it: it would come up later, and never go.
+        While a host starts, or where it does not answer, nobody sees a release that a killed
+        command has put on it: it would come up later, and never go.
         """
         with self._lock:
             members = self.members()

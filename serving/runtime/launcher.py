@@ -84,9 +84,9 @@ def environment(
             "RAY_DEDUP_LOGS": "0",
             # Ray would run its workers at niceness 15: an engine that yields to whatever else runs.
             "RAY_worker_niceness": "0",
-            # Ray would end workers from 95 % of the machine's memory on, whoever has taken it: Serve's
-            # controller and the gateway among them, until nobody answers. The kernel ends the one
-            # that is largest, which is an engine, and Serve starts that anew.
+            # Ray would end workers from 95 % of the machine's memory on, whoever has taken it:
+            # Serve's controller and the gateway among them, until nobody answers. The kernel ends
+            # the one that is largest, which is an engine, and Serve starts that anew.
             "RAY_memory_monitor_refresh_ms": "0",
             "AUTOSCALER_METRIC_PORT": str(free_port()),
             "DASHBOARD_METRIC_PORT": str(free_port()),
