@@ -101,7 +101,10 @@ def _of_controllers(
 
 
 def _faults(cluster: Cluster, folder: Path) -> tuple[Fault, ...]:
-    from bare_metal.asking import load
-    from bare_metal.fabric import verify, wire
+    from bare_metal import asking, neighbours
+    from bare_metal.fabric import verify, verify_neighbours, wire
 
-    return verify(wire(cluster), load(folder)).faults
+    plan = wire(cluster)
+    if plan.kind == "roce":
+        return verify_neighbours(plan, neighbours.load(cluster, plan, folder)).faults
+    return verify(plan, asking.load(folder)).faults

@@ -70,6 +70,10 @@ def pin(
             "--replace", metavar="HOST", help="Pin another key of this host; may be given again."
         ),
     ] = None,
+    switches: Annotated[
+        bool,
+        typer.Option("--switches", help="Of the switches that have an address, in place of hosts."),
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Look at the keys that hosts show, and pin those that you have compared.
@@ -78,15 +82,19 @@ def pin(
     Ends with 4 when a host shows no key, 3 when one shows another than the pinned.
     """
     from bare_metal.hosts import compare_keys, seen_lines
-    from bare_metal.hosts.connection import chosen, pin, with_addresses
+    from bare_metal.hosts.connection import chosen, chosen_switches, pin, with_addresses
     from cli.output import ask, may_ask, tell
     from llmops.errors import RefusedError
 
     may_ask(yes)
     cluster, folder = read(file), folder_of(file)
-    hosts = with_addresses(chosen(cluster, [*(host or []), *(replace or [])]))
-    known = folder / cluster.access.known_hosts
-    seen = compare_keys(hosts, cluster.access, known, replace or ())
+    names = [*(host or []), *(replace or [])]
+    if switches:
+        hosts, access = chosen_switches(cluster, names), cluster.fabric.access or cluster.access
+    else:
+        hosts, access = with_addresses(chosen(cluster, names)), cluster.access
+    known = folder / access.known_hosts
+    seen = compare_keys(hosts, access, known, replace or ())
     for line in seen_lines(seen):
         tell(line)
     new = seen.to_pin

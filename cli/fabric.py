@@ -1,4 +1,4 @@
-"""`llmops cluster fabric`: the cable plan of an InfiniBand cluster, and its fabric verified."""
+"""`llmops cluster fabric`: the cable plan of a cluster, and its fabric verified."""
 
 from __future__ import annotations
 
@@ -102,23 +102,64 @@ def verify(
         Path | None,
         typer.Option("--save", metavar="DIR", help="Keep what the fabric answered."),
     ] = None,
+    parallel: Annotated[
+        int,
+        typer.Option("--parallel", min=1, max=64, metavar="N", help="RoCE: devices asked at once."),
+    ] = 16,
     output: Output = Format.TEXT,
 ) -> None:  # fmt: skip
     """Hold the real fabric against the cable plan: cables, rails, speeds, errors, names, managers.
 
-    Asks the fabric by ibnetdiscover, ibqueryerrors, sminfo and saquery on this host, which change
-    nothing. Ends with 0 when all is as planned, 3 when something is wrong, 4 when it is not known.
+    Asks an InfiniBand fabric by ibnetdiscover, ibqueryerrors, sminfo and saquery on this host, and
+    with RoCE all hosts and the switches that have an address for their neighbours by LLDP, over
+    SSH; which change nothing. Ends with 0 when all is as planned, 3 when something is wrong, 4 when
+    it is not known.
     """
+    made = _plan(file)
+    if made.kind == "roce":
+        report = _of_neighbours(made, file, dump, since, save, parallel)
+    else:
+        report = _of_programs(made, dump, since, save)
+    _print(made, report, output)
+    raise typer.Exit(EXITS[report.verdict])
+
+
+def _of_programs(
+    made: FabricPlan, dump: Path | None, since: Path | None, save: Path | None
+) -> Report:
     from bare_metal.asking import ask, load, store
     from bare_metal.fabric import verify as verified
 
-    made = _plan(file)
     answered = load(dump) if dump else ask()
     if save:
         store(answered, save)
-    report = verified(made, answered, load(since) if since else None)
-    _print(made, report, output)
-    raise typer.Exit(EXITS[report.verdict])
+    return verified(made, answered, load(since) if since else None)
+
+
+def _of_neighbours(
+    made: FabricPlan, files: list[Path] | None, dump: Path | None, since: Path | None,
+    save: Path | None, parallel: int,
+) -> Report:  # fmt: skip
+    from bare_metal.fabric import verify_neighbours
+    from bare_metal.inventory import read_cluster
+    from bare_metal.neighbours import ask, load
+    from llmops.errors import InputError
+
+    if since is not None:
+        raise InputError(
+            "expected no --since, found one: of a RoCE fabric no error counters are read",
+            hint="leave it out",
+        )
+    if dump is not None and save is not None:
+        raise InputError(
+            "expected one of --dump and --save, found both: nothing new is asked for",
+            hint="copy the directory",
+        )
+    cluster = read_cluster(files or [DEFAULT]).value
+    if dump is not None:
+        return verify_neighbours(made, load(cluster, made, dump))
+    answered = ask(cluster, (files or [DEFAULT])[0].parent, made, most=parallel, keep=save)
+    return verify_neighbours(made, answered)
 
 
 def _plan(files: list[Path] | None) -> FabricPlan:

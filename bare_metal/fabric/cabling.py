@@ -27,11 +27,16 @@ def found_cables(seen: SeenFabric, who: Identified) -> dict[End, End]:
     return found
 
 
-def check_cabling(plan: FabricPlan, seen: SeenFabric, who: Identified) -> Iterator[Fault]:
-    """All faults of the cabling, each once."""
-    here = set(who.names.values())
+def check_cabling(plan: FabricPlan, found: Found, here: set[str]) -> Iterator[Fault]:
+    """All faults of the cabling, each once.
+
+    Args:
+        plan: What is to be joined to what.
+        found: What is, from both ends.
+        here: Names of the nodes that answered, or that another saw.
+    """
     alone: list[Cable] = []
-    for tangle in tangles(plan, found_cables(seen, who)):
+    for tangle in tangles(plan, found):
         if tangle.found:
             yield _misplaced(plan, tangle)
         else:

@@ -1,27 +1,29 @@
 """The cable plan as values: every switch, every adapter, and every cable with both its ends.
 
-Pure. A node is known by its name, which is what the device says of itself to the subnet manager
-(its node description): `leaf-su1-r1`, `su1-001 mlx5_0`.
+Pure. A node is known by its name: `leaf-su1-r1`, `su1-001 mlx5_0`. On InfiniBand that is what the
+device says of itself to the subnet manager (its node description). On Ethernet a switch says it by
+LLDP, and a host says its own name and that of the adapter's interface.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple
 
 from bare_metal.inventory import Shape
 
 Role = Literal["leaf", "spine", "core"]
+Kind = Literal["infiniband", "roce"]
 _HEIGHTS: Mapping[Role, int] = {"leaf": 1, "spine": 2, "core": 3}
 
 
 class End(NamedTuple):
-    """A port: the name of its node, and its number from 1."""
+    """A port: the name of its node, and its number from 1, or on Ethernet its name."""
 
     node: str
-    port: int
+    port: int | str
 
     def __str__(self) -> str:
         return f"{self.node} port {self.port}"
@@ -49,7 +51,7 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A compute adapter of a host; it has one port, numbered 1."""
+    """A compute adapter of a host; it has one port, numbered 1 where it has no other name."""
 
     name: str
     host: str
@@ -58,6 +60,13 @@ class Adapter:
     unit: str
     rail: int
     slot: int
+    interface: str = ""
+    """Its network interface on Ethernet, where it is declared."""
+
+    @property
+    def end(self) -> End:
+        """Its port."""
+        return End(self.name, self.interface or 1)
 
 
 @dataclass(frozen=True)
@@ -66,11 +75,16 @@ class FabricPlan:
 
     cluster: str
     link: str
-    """Width and speed of every cable: `4xNDR`."""
+    """What every cable runs at: `4xNDR`, or on Ethernet `400GbE`."""
     shape: Shape
     switches: tuple[Switch, ...]
     adapters: tuple[Adapter, ...]
     cables: tuple[Cable, ...]
+    kind: Kind = "infiniband"
+    mtu: int = 0
+    """Bytes of the largest frame between adapters on Ethernet."""
+    ports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of all ports of each switch on Ethernet, by its name, in the order of their numbers."""
 
     @cached_property
     def peers(self) -> Mapping[End, End]:
@@ -79,6 +93,14 @@ class FabricPlan:
         for low, high in self.cables:
             ends[low], ends[high] = high, low
         return ends
+
+    @cached_property
+    def of_host(self) -> Mapping[str, tuple[Adapter, ...]]:
+        """The adapters of each host."""
+        found: dict[str, list[Adapter]] = {}
+        for one in self.adapters:
+            found.setdefault(one.host, []).append(one)
+        return {host: tuple(adapters) for host, adapters in found.items()}
 
     @cached_property
     def racks(self) -> Mapping[str, str]:

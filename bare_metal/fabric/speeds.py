@@ -15,13 +15,13 @@ def check_speeds(plan: FabricPlan, seen: SeenFabric, who: Identified) -> Iterato
     for low, low_port, high, high_port, link in seen.links():
         if link != plan.link:
             ends = (who.end(low.id, low_port), who.end(high.id, high_port))
-            yield _slow(
-                plan, Cable(*sorted(ends, key=lambda end: plan.heights.get(end.node, 0))), link
-            )
+            yield slow(plan, ends, link)
 
 
-def _slow(plan: FabricPlan, cable: Cable, link: str) -> Fault:
-    narrow = link.partition("x")[0] != plan.link.partition("x")[0]
+def slow(plan: FabricPlan, joined: tuple[End, End], link: str) -> Fault:
+    """A cable that runs at another speed or width than declared, by its two ends."""
+    cable = Cable(*sorted(joined, key=lambda end: plan.heights.get(end.node, 0)))
+    narrow = "x" in link and link.partition("x")[0] != plan.link.partition("x")[0]
     kind = "width" if narrow else "speed"
     ends: tuple[End, ...] = tuple(sorted(cable))
     return Fault(

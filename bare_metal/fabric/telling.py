@@ -18,6 +18,7 @@ def summary(plan: FabricPlan) -> dict[str, Any]:
     shape = plan.shape
     return {
         "cluster": plan.cluster,
+        "kind": plan.kind,
         "link": plan.link,
         "hosts": len({one.host for one in plan.adapters}),
         "adapters": len(plan.adapters),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from bare_metal.fabric.cabling import check_cabling
+from bare_metal.fabric.cabling import check_cabling, found_cables
 from bare_metal.fabric.counters import check_counters, read_counters
 from bare_metal.fabric.findings import Fault, Verdict, verdict_of
 from bare_metal.fabric.identity import Identified, identify
@@ -59,7 +59,9 @@ def _counters(case: _Case) -> Iterable[Fault]:
 
 
 RULES: Mapping[str, Callable[[_Case], Iterable[Fault]]] = {
-    "cabling": lambda case: check_cabling(case.plan, case.seen, case.who),
+    "cabling": lambda case: check_cabling(
+        case.plan, found_cables(case.seen, case.who), set(case.who.names.values())
+    ),
     "names": lambda case: check_names(case.plan, case.seen, case.who),
     "speeds": lambda case: check_speeds(case.plan, case.seen, case.who),
     "counters": _counters,

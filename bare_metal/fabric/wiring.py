@@ -2,12 +2,12 @@
 
 Pure, and in the order in which cables are pulled: unit by unit, rail by rail, slot by slot, then
 the leaves' uplinks, then the spines'. Ports are numbered from 1: a leaf's lower ports are for
-hosts, those after them go up.
+hosts, those after them go up. On Ethernet each number then stands for the port's name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 
 from bare_metal.fabric.model import Adapter, Cable, End, FabricPlan, Switch
@@ -17,6 +17,8 @@ from bare_metal.inventory import (
     core_name,
     hosts_of,
     leaf_name,
+    port_names,
+    ports_of,
     rails_of,
     shape_of,
     spine_name,
@@ -42,15 +44,44 @@ def wire(cluster: Cluster) -> FabricPlan:
         cables += _uplinks(shape, pod)
     cables += _planes(shape, pods)
     switches = tuple(_switches(cluster, shape, units, numbers, pods))
-    return FabricPlan(cluster.name, cluster.fabric.link, shape, switches, adapters, tuple(cables))
+    link = cluster.fabric.speed
+    if cluster.fabric.kind == "infiniband":
+        return FabricPlan(cluster.name, link, shape, switches, adapters, tuple(cables))
+    ports = _ports(cluster, switches)
+    ends = {one.name: one.end for one in adapters}
+    return FabricPlan(
+        cluster.name, link, shape, switches, adapters,
+        tuple(Cable(_named(low, ports, ends), _named(high, ports, ends)) for low, high in cables),
+        "roce", cluster.fabric.roce.mtu, ports,
+    )  # fmt: skip
+
+
+def _ports(cluster: Cluster, switches: Iterable[Switch]) -> dict[str, tuple[str, ...]]:
+    """Names of all ports of each switch; switches whose ports are named alike share them."""
+    radix, other = cluster.fabric.radix, ports_of(cluster)
+    usual = port_names(cluster.fabric.roce.ports, radix)
+    return {
+        one.name: port_names(other[one.name], radix) if one.name in other else usual
+        for one in switches
+    }
+
+
+def _named(end: End, ports: Mapping[str, tuple[str, ...]], adapters: Mapping[str, End]) -> End:
+    """A port by its name in place of its number."""
+    if end.node in adapters:
+        return adapters[end.node]
+    return End(end.node, ports[end.node][int(end.port) - 1])
 
 
 def _adapters(cluster: Cluster) -> Iterator[Adapter]:
     rails = rails_of(cluster)
+    interfaces = {hca.device: hca.interface or "" for hca in cluster.hcas}
     for host in hosts_of(cluster):
         for rail, device in rails:
             name = f"{host.name} {device}"
-            yield Adapter(name, host.name, device, host.rack, host.unit, rail, host.slot)
+            yield Adapter(
+                name, host.name, device, host.rack, host.unit, rail, host.slot, interfaces[device]
+            )
 
 
 Pod = tuple[int, int, tuple[str, ...]]
@@ -95,7 +126,7 @@ def _planes(shape: Shape, pods: tuple[Pod, ...]) -> Iterator[Cable]:
 def _switches(
     cluster: Cluster, shape: Shape, units: list[str], rails: list[int], pods: tuple[Pod, ...]
 ) -> Iterator[Switch]:
-    racks = {one.name: one.rack for one in cluster.switches}
+    racks = {one.name: one.rack for one in cluster.switches if one.rack}
     for unit, rail in product(units, rails):
         name = leaf_name(unit, rail)
         yield Switch(name, "leaf", racks.get(name, f"{unit}-{NETWORK_RACK}"), unit, rail)

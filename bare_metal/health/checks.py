@@ -15,6 +15,7 @@ from typing import Literal
 import yaml
 
 from bare_metal.fabric import Verdict
+from bare_metal.health.measures import V2, rdma_mtu
 from bare_metal.health.thresholds import Thresholds
 from bare_metal.hosts.facts import facts_of
 from bare_metal.inventory import Cluster, rails_of
@@ -123,7 +124,6 @@ def declared(cluster: Cluster) -> dict[str, Value]:
     kinds = accelerators_called(load_catalogue(), gpus.kind) if gpus else ()
     kind = kinds[0] if kinds else None
     links, rate = NVLINK.get(kind.name, (None, None)) if kind else (None, None)
-    lanes, _, speed = cluster.fabric.link.partition("x")
     return {
         "gpus": gpus.count if gpus else None,
         "gpu_kind": kind.name if kind else None,
@@ -132,9 +132,33 @@ def declared(cluster: Cluster) -> dict[str, Value]:
         "fabric_manager": "active" if links else None,
         "nccl": NCCL.get(kind.name) if kind and gpus and gpus.count > 1 else None,
         "hcas": len(rails_of(cluster)),
-        "rate": int(lanes) * LANES[speed],
+        "rate": _rate(cluster.fabric.speed),
         "iommu": system.iommu,
         "memlock": system.memlock,
         "hugepages": system.hugepages,
         "peermem": True if any(m.name == "nvidia_peermem" for m in system.modules) else None,
+        **_declared_fabric(cluster),
+    }
+
+
+def _rate(link: str) -> int:
+    """Gb/s of a link."""
+    if link.endswith("GbE"):
+        return int(link.removesuffix("GbE"))
+    lanes, _, speed = link.partition("x")
+    return int(lanes) * LANES[speed]
+
+
+def _declared_fabric(cluster: Cluster) -> dict[str, Value]:
+    """What is declared of one kind of fabric; None of what the other has."""
+    roce = cluster.fabric.roce if cluster.fabric.kind == "roce" else None
+    named = any(hca.interface for hca in cluster.hcas)
+    return {
+        "layer": "Ethernet" if roce else "InfiniBand",
+        "node_names": None if roce else True,
+        "interfaces": True if roce and named else None,
+        "gid": (f"{V2}, IPv4" if roce.gid_index == "auto" else V2) if roce else None,
+        "mtu": roce.mtu if roce else None,
+        "rdma_mtu": rdma_mtu(roce.mtu) if roce else None,
+        "priority": str(roce.priority) if roce else None,
     }

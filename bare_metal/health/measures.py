@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bare_metal.hosts.facts import Gpu, HcaPort, HostFacts
+from bare_metal.hosts.facts import Gid, Gpu, HcaPort, HostFacts, Interface
 from bare_metal.inventory import Cluster, Hca
 from llmops.catalog import load_catalogue
 
@@ -97,6 +97,74 @@ def _hca_name(asked: Asked) -> Iterator[Measured]:
     for hca, port in _hcas(asked):
         if port is not None:
             yield Measured(port.description == f"{asked.host} {hca.device}", hca.device)
+
+
+V2 = "RoCE v2"
+"""What the kernel calls an address of it (sysfs-class-infiniband, gid_attrs/types)."""
+RDMA_MTUS, RDMA_HEADERS = (4096, 2048, 1024, 512, 256), 96
+"""Bytes that an RDMA packet may have, and those of all headers that it can need on Ethernet
+(include/rdma/ib_addr.h, iboe_get_mtu)."""
+
+
+def rdma_mtu(mtu: int) -> int | None:
+    """The largest packets that RDMA sends over an interface of such an MTU, in bytes."""
+    return next((one for one in RDMA_MTUS if one <= mtu - RDMA_HEADERS), None)
+
+
+def _gids(asked: Asked) -> Iterator[tuple[Hca, list[Gid]]]:
+    """Declared compute adapters, each with its addresses."""
+    for hca in asked.cluster.hcas:
+        if hca.use == "compute":
+            yield hca, [gid for gid in asked.value if gid.device == hca.device]
+
+
+def _roce_interface(asked: Asked) -> Iterator[Measured]:
+    for hca, gids in _gids(asked):
+        found = {gid.interface.partition(".")[0] for gid in gids if gid.interface}
+        if hca.interface is not None:
+            yield Measured(found == {hca.interface} if found else None, hca.device)
+
+
+def _roce_gid(asked: Asked) -> Iterator[Measured]:
+    """Of the entry that is declared, or else of any that NCCL would choose, what it is."""
+    wanted = asked.cluster.fabric.roce.gid_index
+    for hca, gids in _gids(asked):
+        if wanted == "auto":
+            fitting = any(gid.kind == V2 and gid.ipv4 for gid in gids)
+            yield Measured(f"{V2}, IPv4" if fitting else "none of RoCE v2 with IPv4", hca.device)
+        else:
+            kind = next((gid.kind for gid in gids if gid.index == wanted), "nothing")
+            yield Measured(kind or None, hca.device)
+
+
+def _adapter_interfaces(asked: Asked) -> Iterator[tuple[Hca, Interface | None]]:
+    """Declared compute adapters, each with its interface: the declared one, or what it says."""
+    there = asked.facts.interfaces if isinstance(asked.facts.interfaces, tuple) else ()
+    gids = asked.facts.gids if isinstance(asked.facts.gids, tuple) else ()
+    for hca in asked.cluster.hcas:
+        if hca.use == "compute":
+            said = (gid.interface for gid in gids if gid.device == hca.device and gid.interface)
+            name = hca.interface or next(said, "").partition(".")[0]
+            yield hca, next((one for one in there if one.device == name), None)
+
+
+def _roce_mtu(asked: Asked) -> Iterator[Measured]:
+    for hca, interface in _adapter_interfaces(asked):
+        yield Measured(interface.mtu if interface else None, hca.device)
+
+
+def _roce_rdma_mtu(asked: Asked) -> Iterator[Measured]:
+    for hca, interface in _adapter_interfaces(asked):
+        mtu = interface.mtu if interface else None
+        yield Measured(rdma_mtu(mtu) if mtu else None, hca.device)
+
+
+def _roce_flow_control(asked: Asked) -> Iterator[Measured]:
+    """Priorities that nothing is dropped of, as a list: all else may be."""
+    for hca, interface in _adapter_interfaces(asked):
+        found = asked.value.get(interface.device) if interface else None
+        said = ", ".join(map(str, found)) or "none" if found is not None else None
+        yield Measured(said, hca.device)
 
 
 def _nvlinks_active(asked: Asked) -> Iterator[Measured]:
@@ -219,6 +287,12 @@ MEASURES: dict[str, Measure] = {
     "hca_rate": _hca(lambda port: port.rate),
     "hca_place": _hca_place,
     "hca_name": _hca_name,
+    "hca_layer": _hca(lambda port: port.layer or None),
+    "roce_interface": _roce_interface,
+    "roce_gid": _roce_gid,
+    "roce_mtu": _roce_mtu,
+    "roce_rdma_mtu": _roce_rdma_mtu,
+    "roce_flow_control": _roce_flow_control,
     "hca_firmware": _hca(lambda port: port.firmware or None),
 }
 """Every measure, by the name that the table of checks calls it by."""

@@ -18,11 +18,12 @@ Trail = tuple[str | int, ...]
 Ip = IPv4Address | IPv6Address
 WRITTEN = (("units", "addresses"), ("units", "bmc_addresses"))
 OF_HOSTS = (("hosts", "address"), ("hosts", "bmc_address"))
+OF_SWITCHES = (("switches", "address"),)
 
 
 def no_addresses(cluster: Cluster) -> Iterator[Finding]:
-    """Texts that are no address of a host, and rows of addresses that come to no end."""
-    for section, field in (*WRITTEN, *OF_HOSTS):
+    """Texts that are no address of a machine, and rows of addresses that come to no end."""
+    for section, field in (*WRITTEN, *OF_HOSTS, *OF_SWITCHES):
         for at, one in enumerate(getattr(cluster, section)):
             written = getattr(one, field)
             if written is not None and _parsed(written) is None:
@@ -82,6 +83,9 @@ def _uses(cluster: Cluster) -> Iterator[_Use]:
         for what, text in (("address", host.address), ("bmc_address", host.bmc)):
             if text and (address := _parsed(text)):
                 yield _Use(trails[host.name][what], address, host.name, what)
+    for at, switch in enumerate(cluster.switches):
+        if switch.address and (address := _parsed(switch.address)):
+            yield _Use(("switches", at, "address"), address, switch.name, "switch")
 
 
 def _trails(cluster: Cluster) -> dict[str, dict[str, Trail]]:

@@ -12,6 +12,7 @@ from itertools import chain
 
 from bare_metal.inventory.addresses import find_addresses, no_addresses
 from bare_metal.inventory.equipment import find_equipment, find_system
+from bare_metal.inventory.ethernet import find_ethernet, find_ports
 from bare_metal.inventory.expansion import hosts_of, unit_names, units_of
 from bare_metal.inventory.model import Cluster
 from bare_metal.inventory.naming import switch_names
@@ -25,8 +26,10 @@ def find_contradictions(cluster: Cluster, _written: Written) -> Iterable[Finding
     """Everything that contradicts itself. What only follows from another mistake is not told."""
     found = list(chain(_empty(cluster), _adapters(cluster), _cards(cluster), _units(cluster)))
     found += [*_hosts(cluster), *no_addresses(cluster), *find_equipment(cluster)]
+    found += find_ethernet(cluster)
     return found or [
-        *_names(cluster), *_wiring(cluster), *find_addresses(cluster), *find_system(cluster)
+        *_names(cluster), *_wiring(cluster), *find_addresses(cluster), *find_system(cluster),
+        *find_ports(cluster),
     ]  # fmt: skip
 
 

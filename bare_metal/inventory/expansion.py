@@ -74,6 +74,15 @@ def following(first: str | None, count: int) -> str:
         return ""
 
 
+def switches_of(cluster: Cluster) -> tuple[Placed, ...]:
+    """Switches that can be asked: those with an address. They stand in no unit's slot."""
+    return tuple(
+        Placed(one.name, "", 0, one.rack or "", address=one.address)
+        for one in cluster.switches
+        if one.address
+    )
+
+
 def rails_of(cluster: Cluster) -> tuple[tuple[int, str], ...]:
     """Number of a rail and the device that is on it, for each compute adapter of a host."""
     return tuple(sorted(_railed(cluster)))

@@ -20,10 +20,11 @@ _HEAD = """\
 <!-- Made from the docstrings in bare_metal/inventory/model.py. Change those, then run:
      python -m bare_metal.inventory.generate -->
 
-A cluster file says which hosts there are and how their InfiniBand fabric is built. `llmops cluster
-fabric` makes the cable plan from it, writes that for people, simulators and schedulers, draws it,
-and holds the real fabric against it: see [the guide](../bare-metal.md). Only `kind`, `name` and
-`units` are required. It is spelled as a [spec](spec.md) is.
+A cluster file says which hosts there are and how their fabric is built, of InfiniBand switches or
+of Ethernet's ([RoCE](../bare-metal-roce.md)). `llmops cluster fabric` makes the cable plan from it,
+writes that for people, simulators and schedulers, draws it, and holds the real fabric against it:
+see [the guide](../bare-metal.md). Only `kind`, `name` and `units` are required. It is spelled as a
+[spec](spec.md) is.
 
 ```yaml
 kind: Cluster

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from bare_metal.inventory.roce import Roce, SwitchPorts
 from bare_metal.inventory.system import System
 from bare_metal.inventory.words import (
     Account,
@@ -30,7 +31,10 @@ from llmops.units import Duration
 Tuple = Field(strict=False)
 
 Hourly = Annotated[float, Field(ge=0, le=10_000)]
-Link = Literal["4xEDR", "4xHDR", "4xNDR", "4xXDR"]
+Link = Literal[
+    "4xEDR", "4xHDR", "4xNDR", "4xXDR",
+    "10GbE", "25GbE", "40GbE", "50GbE", "100GbE", "200GbE", "400GbE", "800GbE",
+]  # fmt: skip
 
 
 class Hca(Section):
@@ -50,6 +54,10 @@ class Hca(Section):
 
     pci: Pci | None = None
     """PCI address, the same in every host."""
+
+    interface: Interface | None = None
+    """With `fabric.kind: roce`, the name of its network interface, such as `ens1f0np0`. Left out of
+    all adapters, it is what each host says that it is."""
 
 
 class Nic(Section):
@@ -133,13 +141,14 @@ def _eight() -> tuple[Hca, ...]:
 class Fabric(Section):
     """The switches between the hosts, and how they are wired."""
 
-    kind: Literal["infiniband"] = "infiniband"
-    """What it is: a rail-optimised fat tree of InfiniBand switches. RoCE is refused: its switches
-    answer none of the programs that a fabric is verified with."""
+    kind: Literal["infiniband", "roce"] = "infiniband"
+    """What it is: a rail-optimised fat tree, of InfiniBand switches or, with `roce`, of Ethernet
+    switches that carry RDMA."""
 
-    link: Link = "4xNDR"
-    """Width and speed that every cable must have once it is up: EDR, HDR, NDR and XDR are 25, 50,
-    100 and 200 Gb/s a lane."""
+    link: Link | None = None
+    """What every cable must run at once it is up. InfiniBand: width and speed, where EDR, HDR, NDR
+    and XDR are 25, 50, 100 and 200 Gb/s a lane; left out it is `4xNDR`. RoCE: Gb/s of Ethernet;
+    left out it is `400GbE`."""
 
     radix: Annotated[int, Field(ge=4, le=1024, multiple_of=2)] = 64
     """Ports of a switch that carry cables of this speed."""
@@ -147,6 +156,18 @@ class Fabric(Section):
     uplinks: Annotated[int, Field(ge=1, le=512)] | None = None
     """Ports of a leaf that go up. Left out it is half of them, so that nothing is oversubscribed;
     with fewer the plan says by how much it is."""
+
+    roce: Roce = Roce()
+    """Of RoCE: marks, MTU and names of ports."""
+
+    access: Access | None = None
+    """How switches that have an `address` are reached, to ask them for their neighbours. Left out
+    it is as hosts are. InfiniBand switches are not asked so."""
+
+    @property
+    def speed(self) -> Link:
+        """What every cable must run at."""
+        return self.link or ("400GbE" if self.kind == "roce" else "4xNDR")
 
 
 class Unit(Section):
@@ -203,14 +224,21 @@ class Host(Section):
 
 
 class Switch(Section):
-    """A switch that does not stand where the cable plan would have it."""
+    """A switch that is not as the cable plan would have it, or that can be asked."""
 
     name: Annotated[str, Form("the name of a switch of the cable plan, such as leaf-su1-r1")]
     """Its name in the cable plan: `leaf-su1-r1`, `spine-03`."""
 
-    rack: RackName
+    rack: RackName | None = None
     """Its rack. Left out, leaves stand in a rack of their unit, `su1-net`, and the rest in the
     rack `net`."""
+
+    address: Address | None = None
+    """With `fabric.kind: roce`, the address that it is asked at for its neighbours, over SSH: it
+    runs lldpd, as SONiC and Cumulus do."""
+
+    ports: SwitchPorts | None = None
+    """With `fabric.kind: roce`, how its ports are named, where that is not as of all switches."""
 
 
 class Cluster(Section):

@@ -135,7 +135,7 @@ class LocalTarget:
                         share=share,
                         # What several releases answer by is there once.
                         memory=int(plan.memory.total.value) if first else 0,
-                        cores=int(plan.layout.threads.value) * plan.layout.tensor if first else 0,
+                        cores=_cores(plan.layout) if first else 0,
                         gpus=_gpus(plan.layout) if first else 0,
                         plan=plan if plan.engine_identity else None,
                     )
@@ -369,7 +369,7 @@ class LocalTarget:
         self._operator_file(service).unlink(missing_ok=True)
         if not keep_logs:
             shutil.rmtree(self._home / "logs" / service, ignore_errors=True)
-        yield from self._runtime.forget_all()
+        yield from self._runtime.forget(service)
 
     def create_key(
         self,
@@ -444,8 +444,13 @@ def _checked_tls(target: Local) -> tuple[str, ...]:
     return check_certificate(Path(target.tls.cert), Path(target.tls.key), time.time())
 
 
+def _cores(layout: Layout) -> int:
+    return int(layout.threads.value) * layout.tensor * layout.pipeline
+
+
 def _gpus(layout: Layout) -> int:
-    return layout.tensor * layout.replicas_high if layout.device == "gpu" else 0
+    shards = layout.tensor * layout.pipeline * layout.replicas_high
+    return shards if layout.device == "gpu" else 0
 
 
 def _check_name(name: str) -> None:

@@ -100,6 +100,23 @@ def test_as_many_hosts_as_the_most_replicas_need(more: str, hosts: int) -> None:
     assert hosts_needed(_deployment(more), _target(), bare) == 1
 
 
+@pytest.mark.parametrize(
+    ("more", "hosts", "on_cpus"),
+    [
+        ("parallelism: {tensor: 8, pipeline: 2}\n", 2, 2),
+        ("parallelism: {tensor: 8, pipeline: 2}\nscaling: {replicas: 3}\n", 6, 2),
+        ("parallelism: {tensor: 4, pipeline: 2}\nscaling: {replicas: 2}\n", 2, 2),
+        ("parallelism: {tensor: 1, pipeline: 4}\n", 4, 4),
+    ],
+)
+def test_each_stage_of_a_replica_takes_a_host_of_its_own(
+    more: str, hosts: int, on_cpus: int
+) -> None:
+    assert hosts_needed(_deployment(more), _target(), TWO) == hosts
+    bare = _cluster("{name: a, hosts: 6}", more="")
+    assert hosts_needed(_deployment(more), _target(), bare) == on_cpus
+
+
 def test_only_declared_adapters_and_interfaces_are_used() -> None:
     told = settings_of(
         _cluster(
@@ -118,6 +135,30 @@ def test_only_declared_adapters_and_interfaces_are_used() -> None:
         "GLOO_SOCKET_IFNAME": "eno1",
     }
     assert settings_of(_cluster("{name: a, hosts: 2}", more="")) == {}
+
+
+@pytest.mark.parametrize(
+    ("roce", "told"),
+    [
+        ("{}", {"NCCL_IB_TC": "106", "UCX_IB_TRAFFIC_CLASS": "106"}),
+        (
+            "{gid_index: 3, dscp: 24}",
+            {
+                "NCCL_IB_TC": "98", "UCX_IB_TRAFFIC_CLASS": "98",
+                "NCCL_IB_GID_INDEX": "3", "UCX_IB_GID_INDEX": "3",
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_with_roce_packets_are_marked_and_the_address_is_the_declared_one(
+    roce: str, told: dict[str, str]
+) -> None:
+    more = "gpus: {kind: H100-SXM, count: 8}\nnics: [{device: eno1, use: management}]\n"
+    plain = settings_of(_cluster("{name: a, hosts: 2}", more))
+    found = settings_of(
+        _cluster("{name: a, hosts: 2}", f"{more}fabric: {{kind: roce, roce: {roce}}}\n")
+    )
+    assert found == plain | told
 
 
 @settings(max_examples=150, deadline=None)

@@ -107,6 +107,12 @@ def understood_one(answers: Answers, fact: CommandFact | FileFact) -> object:
         ("units", ""),
         ("unit_files", ""),
         ("addresses", ""),
+        ("neighbours", ""),
+        ("neighbours", "{}"),
+        ("neighbours", '{"lldp": {"interface": {"eth0": {}}}}'),
+        ("neighbours", '{"lldp": [{"interface": [{"via": "LLDP"}]}]}'),
+        ("chassis", '{"local-chassis": [{}]}'),
+        ("chassis", "[]"),
         ("nccl", "# Out of bounds values : 0 OK\n"),
         ("dcgm", ""),
     ],
@@ -114,6 +120,58 @@ def understood_one(answers: Answers, fact: CommandFact | FileFact) -> object:
 def test_a_command_that_ends_well_and_says_nothing_is_unknown(name: str, text: str) -> None:
     fact = next(one for one in FACTS if one.name == name)
     assert isinstance(understood_one(Answers({}, {name: Ran(0, text)}), fact), Unknown)
+
+
+def test_neighbours_are_what_lldpcli_says_and_none_is_an_answer() -> None:
+    fact = next(one for one in FACTS if one.name == "neighbours")
+    text = (
+        '{"lldp": [{"interface": [{"name": "rdma0", "chassis": [{"id": [{"type": "mac", "value":'
+        ' "aa:bb"}], "name": [{"value": "leaf-1"}]}], "port": [{"id": [{"type": "local", "value":'
+        ' "etp1"}], "descr": [{"value": "Ethernet0"}]}]}, {"name": "rdma1", "chassis": [{"id":'
+        ' [{"type": "mac", "value": "aa:cc"}]}], "port": [{"id": [{"type": "mac", "value":'
+        ' "aa:cd"}]}]}]}]}'
+    )
+    found = understood_one(Answers({}, {"neighbours": Ran(0, text)}), fact)
+    assert isinstance(found, tuple)
+    first, second = found
+    assert (first.interface, first.name, first.ports) == ("rdma0", "leaf-1", ("etp1", "Ethernet0"))
+    assert (second.chassis, second.name, second.ports) == ("aa:cc", "", ())
+    nobody = understood_one(Answers({}, {"neighbours": Ran(0, '{"lldp": [{}]}')}), fact)
+    assert nobody == ()
+
+
+def test_addresses_of_adapters_are_those_in_use(tmp_path: Path) -> None:
+    host = hosts_of(trees.cluster())[0]
+    trees.healthy(host.name, host.address, ethernet=True).write(tmp_path / host.name)
+    found = gather([host], RecordedConnector(tmp_path))[host.name]
+    assert isinstance(found, HostFacts)
+    assert not isinstance(found.gids, Unknown)
+    assert len(found.gids) == 32
+    last = found.gids[-1]
+    assert (last.device, last.index, last.kind, last.interface) == ("mlx5_7", 3, "RoCE v2", "rdma7")
+    assert (last.ipv4, found.gids[0].ipv4) == (True, False)
+    assert not isinstance(found.flow_control, Unknown)
+    assert found.flow_control["rdma7"] == (3,)
+
+
+def test_entries_that_cannot_be_read_are_not_in_use_and_take_nothing_with_them() -> None:
+    fact = next(one for one in FACTS if one.name == "gids")
+    below = "/sys/class/infiniband/mlx5_0/ports/1"
+    texts = {"/proc/version": "Linux", f"{below}/gids/0": "fe80::1", f"{below}/gids/1": "0::0"}
+    files = Files(texts, unread=(f"{below}/gid_attrs/types/1",))
+    found = understood_one(Answers({"gids": files}, {}), fact)
+    assert isinstance(found, tuple)
+    (gid,) = found
+    assert (gid.index, gid.kind, gid.interface) == (0, "", "")
+
+
+def test_what_is_not_among_the_questions_is_unknown(tmp_path: Path) -> None:
+    host = hosts_of(trees.cluster())[0]
+    trees.healthy(host.name, host.address).write(tmp_path / host.name)
+    found = gather([host], RecordedConnector(tmp_path), only=("chassis",))[host.name]
+    assert isinstance(found, HostFacts)
+    assert not isinstance(found.chassis, Unknown)
+    assert found.cpu == Unknown("it was not asked")
 
 
 def test_a_log_that_cannot_be_searched_is_unknown_and_an_empty_one_is_not() -> None:

@@ -39,6 +39,10 @@ PLACED = (
         f"  - {{device: mlx5_{at}, rail: {at + 1}, pci: '{trees.slot(at)}'}}\n" for at in range(8)
     )
 )
+ROCE = "fabric: {kind: roce}\n" + PLACED.replace("rail:", "interface: rdma@, rail:")
+for number in range(8):
+    ROCE = ROCE.replace("rdma@", f"rdma{number}", 1)
+KINDS = {"infiniband": PLACED, "roce": ROCE}
 ALLOWED = """\
 kind: HealthChecks
 checks: [{id: hca.firmware, value: [28.39.1002], source: "our list of firmware, March"}]
@@ -56,16 +60,26 @@ def declared() -> Cluster:
 
 
 @pytest.fixture(scope="module")
-def checks(declared: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Check, ...]:
+def ethernet() -> Cluster:
+    return trees.cluster(ROCE)
+
+
+@pytest.fixture(scope="module")
+def allowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("own") / "thresholds.yaml"
     path.write_text(ALLOWED)
-    return checks_of(declared, read_thresholds(path), load=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def checks(declared: Cluster, allowed: Path) -> tuple[Check, ...]:
+    return checks_of(declared, read_thresholds(allowed), load=True)
 
 
 def facts(declared: Cluster, folder: Path, spoil: dict[str, Any] | None = None) -> HostFacts:
     """What is known of the first host, by way of a recording."""
     host = hosts_of(declared)[0]
-    tree = trees.healthy(host.name, host.address)
+    tree = trees.healthy(host.name, host.address, ethernet=declared.fabric.kind == "roce")
     trees.spoil(tree, spoil or {})
     tree.write(folder / host.name)
     found = gather([host], RecordedConnector(folder), load=True)[host.name]
@@ -80,9 +94,11 @@ def judged(declared: Cluster, found: HostFacts, checks: tuple[Check, ...]) -> He
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_a_planted_fault_is_found_and_missed_without_its_check(
-    path: Path, declared: Cluster, checks: tuple[Check, ...], tmp_path: Path
+    path: Path, allowed: Path, tmp_path: Path
 ) -> None:
     document = case(path)
+    declared = trees.cluster(KINDS[document.get("fabric", "infiniband")])
+    checks = checks_of(declared, read_thresholds(allowed), load=True)
     found = facts(declared, tmp_path, document["spoil"])
     wanted = document["finds"]
     health = judged(declared, found, checks)
@@ -106,15 +122,41 @@ def test_every_check_has_a_planted_fault() -> None:
 
 
 def test_a_healthy_host_passes_every_check(
-    declared: Cluster, checks: tuple[Check, ...], tmp_path: Path
+    declared: Cluster, ethernet: Cluster, allowed: Path, tmp_path: Path
 ) -> None:
-    health = judged(declared, facts(declared, tmp_path), checks)
-    assert health.hosts[0].results == ()
-    assert health.verdict is Verdict.PASS
-    assert set(health.hosts[0].links.values()) == {Verdict.PASS}
-    assert {check.id for check in checks} == {check.id for check in table()}
-    # Each check of a host counts once, those of GPUs and links eight times.
-    assert health.hosts[0].passed > len(checks)
+    made = set()
+    for cluster in (declared, ethernet):
+        checks = checks_of(cluster, read_thresholds(allowed), load=True)
+        made |= {check.id for check in checks}
+        health = judged(cluster, facts(cluster, tmp_path / cluster.fabric.kind), checks)
+        assert health.hosts[0].results == ()
+        assert health.verdict is Verdict.PASS
+        assert set(health.hosts[0].links.values()) == {Verdict.PASS}
+        # Each check of a host counts once, those of GPUs and links eight times.
+        assert health.hosts[0].passed > len(checks)
+    assert made == {check.id for check in table()}
+
+
+def test_what_only_one_kind_of_fabric_has_is_not_checked_of_the_other(
+    declared: Cluster, ethernet: Cluster
+) -> None:
+    ids = {check.id for check in checks_of(declared)}
+    other = {check.id: check.value for check in checks_of(ethernet)}
+    assert not any(one.startswith("roce.") for one in ids)
+    assert "hca.name" in ids - other.keys()
+    assert (other["hca.rate"], other["hca.layer"]) == (400, "Ethernet")
+    assert (other["roce.mtu"], other["roce.rdma-mtu"]) == (9000, 4096)
+
+
+@pytest.mark.parametrize(("index", "usable"), [(3, True), (1, True), (2, False), (9, False)])
+def test_the_entry_that_is_declared_must_be_of_roce_v2(
+    index: int, usable: bool, tmp_path: Path
+) -> None:
+    text = ROCE.replace("{kind: roce}", f"{{kind: roce, roce: {{gid_index: {index}}}}}")
+    cluster = trees.cluster(text)
+    (host,) = judged(cluster, facts(cluster, tmp_path), checks_of(cluster)).hosts
+    assert host.usable == usable
+    assert {one.check for one in host.results} == (set() if usable else {"roce.gid"})
 
 
 @pytest.mark.parametrize("check", table(), ids=lambda check: check.id)

@@ -41,7 +41,7 @@ def test_every_port_has_one_cable_and_is_one_of_the_switch(plan: FabricPlan) -> 
     assert len(ends) == len(set(ends)) == len(plan.peers)
     adapters = {one.name for one in plan.adapters}
     for end in ends:
-        assert 1 <= end.port <= (1 if end.node in adapters else plan.shape.radix)
+        assert 1 <= int(end.port) <= (1 if end.node in adapters else plan.shape.radix)
     assert set(plan.racks) >= {end.node for end in ends}
 
 

@@ -53,10 +53,12 @@ def _said(text: str, code: int = 0, err: str = "") -> Ran:
     return Ran(code, text, err, NOW, NOW + 0.02)
 
 
-def healthy(host: str, address: str = "10.0.0.1") -> Tree:
-    """A host as it should be."""
+def healthy(host: str, address: str = "10.0.0.1", *, ethernet: bool = False) -> Tree:
+    """A host as it should be, on a fabric of InfiniBand or of Ethernet."""
     tree = Tree()
     tree.files = {**_machine(), **_network(), **dict(_adapters(host))}
+    if ethernet:
+        tree.files |= dict(_roce())
     tree.answers = {
         "gpus": _said("".join(_gpu(at) for at in range(8))),
         "remapped": _said("".join(f"00000000:{0x1A + at:02X}:00.0, 0, 0\n" for at in range(8))),
@@ -66,6 +68,9 @@ def healthy(host: str, address: str = "10.0.0.1") -> Tree:
         "link_downs": _said("-- No entries --\n", 1),
         "pcie_limits": _said("-- No entries --\n", 1),
         "pci": _said("".join(_pci(at) for at in range(8)) + MANAGEMENT),
+        "flow_control": _said("".join(_pfc(at) for at in range(8))),
+        "neighbours": _said('{"lldp": [{}]}\n'),
+        "chassis": _said(CHASSIS),
         "addresses": _said(
             "1: lo    inet 127.0.0.1/8 scope host lo\n"
             f"2: eno1    inet {address}/16 brd 10.0.255.255 scope global eno1\n"
@@ -142,6 +147,38 @@ def _adapters(host: str) -> Iterator[tuple[str, str]]:
             f"{below}/ports/1/counters/symbol_error": "0\n",
             f"{below}/ports/1/counters/link_downed": "1\n",
         }.items()
+
+
+def _roce() -> Iterator[tuple[str, str]]:
+    """What adapters have on Ethernet beside that: four addresses each, and an interface."""
+    empty = "0000:0000:0000:0000:0000:0000:0000:0000\n"
+    for at in range(8):
+        below, net = f"/sys/class/infiniband/mlx5_{at}/ports/1", f"/sys/class/net/rdma{at}"
+        yield f"{below}/link_layer", "Ethernet\n"
+        local = f"fe80:0000:0000:0000:0200:00ff:fe00:00{at:02x}\n"
+        mapped = f"0000:0000:0000:0000:0000:ffff:0a01:0{at}01\n"
+        for index, gid in enumerate((local, local, mapped, mapped)):
+            yield f"{below}/gids/{index}", gid
+            yield f"{below}/gid_attrs/types/{index}", ("IB/RoCE v1\n", "RoCE v2\n")[index % 2]
+            yield f"{below}/gid_attrs/ndevs/{index}", f"rdma{at}\n"
+        yield f"{below}/gids/4", empty
+        yield from {
+            f"{net}/operstate": "up\n",
+            f"{net}/mtu": "9000\n",
+            f"{net}/speed": "400000\n",
+            f"{net}/device/uevent": f"DRIVER=mlx5_core\nPCI_SLOT_NAME={slot(at)}\n",
+        }.items()
+
+
+def _pfc(at: int) -> str:
+    told = " ".join(f"{priority}:{'on' if priority == 3 else 'off'}" for priority in range(8))
+    return f"== rdma{at}\nprio-pfc {told} \n"
+
+
+CHASSIS = (
+    '{"local-chassis": [{"chassis": [{"id": [{"type": "mac", "value": "02:00:00:00:00:01"}],'
+    ' "name": [{"value": "su-001"}]}]}]}\n'
+)
 
 
 def _network() -> dict[str, str]:

@@ -11,7 +11,13 @@ from bare_metal.hosts.connection.answers import (
     Writer,
 )
 from bare_metal.hosts.connection.fanout import MOST_AT_ONCE, over
-from bare_metal.hosts.connection.opening import chosen, connector, shown_key, with_addresses
+from bare_metal.hosts.connection.opening import (
+    chosen,
+    chosen_switches,
+    connector,
+    shown_key,
+    with_addresses,
+)
 from bare_metal.hosts.connection.pins import HostKey, called, pin, pinned
 from bare_metal.hosts.connection.recorded import RecordedConnector, record
 
@@ -29,6 +35,7 @@ __all__ = [
     "Writer",
     "called",
     "chosen",
+    "chosen_switches",
     "connector",
     "over",
     "pin",

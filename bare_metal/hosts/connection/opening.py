@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bare_metal.hosts.connection.answers import Connector
 from bare_metal.hosts.connection.pins import HostKey
-from bare_metal.inventory import Access, Cluster, Placed, hosts_of
+from bare_metal.inventory import Access, Cluster, Placed, hosts_of, switches_of
 from llmops.errors import InputError
 from llmops.spec import nearest
 
@@ -71,6 +71,22 @@ def chosen(cluster: Cluster, names: Sequence[str]) -> tuple[Placed, ...]:
             raise InputError(
                 f"expected a host of {cluster.name}, found '{name[:60]}'",
                 hint=f"did you mean {close}?" if close else "llmops cluster hosts list names them",
+            )
+    return tuple(every[name] for name in dict.fromkeys(names)) if names else tuple(every.values())
+
+
+def chosen_switches(cluster: Cluster, names: Sequence[str]) -> tuple[Placed, ...]:
+    """Switches of a cluster by name, of those that can be asked; all of these when none is named.
+
+    Raises:
+        InputError: When there is no such switch.
+    """
+    every = {one.name: one for one in switches_of(cluster)}
+    for name in names:
+        if name not in every:
+            raise InputError(
+                f"expected a switch with an address, found '{name[:60]}'",
+                hint="write its address: switches: [{name: leaf-su1-r1, address: 10.0.5.1}]",
             )
     return tuple(every[name] for name in dict.fromkeys(names)) if names else tuple(every.values())
 

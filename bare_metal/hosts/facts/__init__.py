@@ -7,12 +7,15 @@ from bare_metal.hosts.facts.model import (
     Clock,
     Cpu,
     Disk,
+    Gid,
     Gpu,
     HcaPort,
     Interface,
     Kernel,
     Limit,
+    Lldp,
     Memory,
+    Neighbour,
     NumaNode,
     NvLink,
     NvLinkErrors,
@@ -24,11 +27,13 @@ from bare_metal.hosts.facts.model import (
     Unknown,
     Xid,
 )
+from bare_metal.hosts.facts.neighbours import neighbours as neighbours_told
 from bare_metal.hosts.facts.table import NAMES, OURS, HostFacts, facts_of
 
 __all__ = [
-    "Account", "Answers", "Clock", "CommandFact", "Cpu", "Disk", "Fact", "FileFact", "Gpu",
-    "HcaPort", "HostFacts", "Interface", "Kernel", "Limit", "Memory", "NAMES", "NumaNode", "NvLink",
-    "NvLinkErrors", "OURS", "Pci", "PciDevice", "Readings", "Remapped", "Time", "Unit", "Unknown",
-    "UnknownError", "Xid", "ask", "data", "facts_of", "gather", "understood",
+    "Account", "Answers", "Clock", "CommandFact", "Cpu", "Disk", "Fact", "FileFact", "Gid",
+    "Gpu", "HcaPort", "HostFacts", "Interface", "Kernel", "Limit", "Lldp", "Memory", "NAMES",
+    "Neighbour", "NumaNode", "NvLink", "NvLinkErrors", "OURS", "Pci", "PciDevice", "Readings",
+    "Remapped", "Time", "Unit", "Unknown", "UnknownError", "Xid", "ask", "data", "facts_of",
+    "gather", "neighbours_told", "understood",
 ]  # fmt: skip

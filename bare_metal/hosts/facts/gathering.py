@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from bare_metal.hosts.connection import (
 )
 from bare_metal.hosts.facts.asking import SECONDS, CommandFact, Fact, FileFact, UnknownError
 from bare_metal.hosts.facts.model import Unknown
-from bare_metal.hosts.facts.table import HostFacts, facts_of
+from bare_metal.hosts.facts.table import NAMES, NOT_ASKED, HostFacts, facts_of
 from bare_metal.inventory import Placed
 
 HOST_SECONDS = 300.0
@@ -83,8 +83,10 @@ def _of(found: Files, patterns: tuple[str, ...]) -> Files:
 
 
 def understood(answers: Answers, facts: Sequence[Fact]) -> HostFacts:
-    """What the answers mean. Pure."""
-    return HostFacts(**{fact.name: _understood(answers, fact) for fact in facts})
+    """What the answers mean; what was not among the questions is unknown. Pure."""
+    unasked: dict[str, Any] = dict.fromkeys(NAMES, Unknown("it was not asked"))
+    unasked |= {"dcgm": NOT_ASKED, "nccl": NOT_ASKED}
+    return HostFacts(**unasked | {fact.name: _understood(answers, fact) for fact in facts})
 
 
 def _understood(answers: Answers, fact: Fact) -> Any:
@@ -106,16 +108,18 @@ def gather(
     *,
     modules: tuple[str, ...] = (),
     load: bool = False,
+    only: Collection[str] = NAMES,
     most: int = MOST_AT_ONCE,
     keep: Path | None = None,
 ) -> dict[str, HostFacts | Unreachable]:
-    """Ask hosts for all facts.
+    """Ask hosts for facts.
 
     Args:
         hosts: The hosts.
         by: The way to them.
         modules: Kernel modules whose parameters are read.
         load: Whether what loads the GPUs for minutes is asked too.
+        only: Names of the facts that are asked for; all where left out.
         most: Hosts at once.
         keep: A folder to keep all answers in; None keeps none.
 
@@ -125,7 +129,7 @@ def gather(
     Raises:
         InputError: When answers cannot be kept.
     """
-    facts = facts_of(modules, load=load)
+    facts = [fact for fact in facts_of(modules, load=load) if fact.name in only]
     seconds = HOST_SECONDS + (sum(fact.seconds for fact in facts) if load else 0.0)
 
     async def one(host: Placed) -> HostFacts:

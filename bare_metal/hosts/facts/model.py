@@ -156,6 +156,51 @@ class HcaPort:
 
 
 @dataclass(frozen=True, slots=True)
+class Gid:
+    """An address of an adapter that is used."""
+
+    device: str
+    index: int
+    address: str
+    kind: str
+    """`RoCE v2` or `IB/RoCE v1`; empty where it was not said."""
+    interface: str
+    """The network interface that it is of; empty on InfiniBand."""
+
+    @property
+    def ipv4(self) -> bool:
+        """Whether it stands for an IPv4 address."""
+        return self.address.startswith("0000:0000:0000:0000:0000:ffff:")
+
+
+@dataclass(frozen=True, slots=True)
+class Lldp:
+    """What a host tells its neighbours of itself."""
+
+    chassis: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Whom an interface hears by LLDP."""
+
+    interface: str
+    chassis: str
+    name: str
+    """What it calls itself; empty where it does not say."""
+    port: str
+    """Name of its port; empty where it says a hardware address only."""
+    description: str
+    """What it says of the port beside that: often the interface's name."""
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """The names that its port goes by."""
+        return tuple(dict.fromkeys(filter(None, (self.port, self.description))))
+
+
+@dataclass(frozen=True, slots=True)
 class Interface:
     """A network interface."""
 

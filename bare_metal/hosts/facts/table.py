@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from bare_metal.hosts.facts import devices, gpus, machine, system
+from bare_metal.hosts.facts import devices, gpus, machine, neighbours, system
 from bare_metal.hosts.facts.asking import ANCHOR, CommandFact, Fact, FileFact
 from bare_metal.hosts.facts.model import (
     Account,
     Clock,
     Cpu,
     Disk,
+    Gid,
     Gpu,
     HcaPort,
     Interface,
     Kernel,
     Limit,
+    Lldp,
     Memory,
+    Neighbour,
     NumaNode,
     NvLink,
     NvLinkErrors,
@@ -61,6 +64,11 @@ class HostFacts:
     pcie_limits: tuple[str, ...] | Unknown
     """Lines about adapters whose slot is slower than they are."""
     hcas: tuple[HcaPort, ...] | Unknown
+    gids: tuple[Gid, ...] | Unknown
+    flow_control: dict[str, tuple[int, ...]] | Unknown
+    """Priorities that no packet is dropped of (PFC), by interface."""
+    neighbours: tuple[Neighbour, ...] | Unknown
+    chassis: Lldp | Unknown
     interfaces: tuple[Interface, ...] | Unknown
     addresses: dict[str, str] | Unknown
     """The interface by address."""
@@ -99,6 +107,10 @@ NAMES = tuple(one.name for one in fields(HostFacts))
 _SMI = "nvidia-smi"
 _NET = "/sys/class/net/*"
 _IB = "/sys/class/infiniband/*"
+_LLDP = ("lldpcli", "-f", "json0", "show")
+_GIDS = ("gids", "gid_attrs/types", "gid_attrs/ndevs")
+MOST_GIDS = 16
+"""Entries of an adapter's table of addresses that are read: each IP address makes two."""
 _LOG = ("journalctl", "--dmesg", "--no-pager", "--output=short-iso")
 
 OURS = (
@@ -179,6 +191,14 @@ _ADAPTERS: tuple[Fact, ...] = (
         ),
         devices.hcas,
     ),
+    FileFact(
+        "gids",
+        (ANCHOR, *(f"{_IB}/ports/1/{part}/{at}" for at in range(MOST_GIDS) for part in _GIDS)),
+        neighbours.gids,
+    ),
+    CommandFact("flow_control", ("sh", "-c", neighbours.FLOW_CONTROL), neighbours.flow_control),
+    CommandFact("neighbours", (*_LLDP, "neighbors"), neighbours.neighbours),
+    CommandFact("chassis", (*_LLDP, "chassis"), neighbours.chassis),
     FileFact(
         "interfaces",
         (
