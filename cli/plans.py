@@ -187,7 +187,8 @@ def print_change(planned: Planned) -> None:
         tell(f"{plan.service}: a new release in place of release {live.number}")
         for name, before, after in differences(live.plan, plan):
             tell(f"  {name}: {before} -> {after}")
-    replicas = f"{plan.layout.replicas_high} replica(s) x {plan.layout.tensor} shard(s)"
+    stages = f" x {plan.layout.pipeline} stages" if plan.layout.pipeline > 1 else ""
+    replicas = f"{plan.layout.replicas_high} replica(s){stages} x {plan.layout.tensor} shard(s)"
     tell(
         f"  {replicas} on {plan.layout.device}, {human(plan.memory.total, size=True)} of memory,"
         f" context {plan.model.context.value} tokens, KV cache"
@@ -273,7 +274,8 @@ def print_plan(plan: Plan) -> None:
         ("threads", plan.layout.threads),
     ]
     rows = [(name, human(figure, size=name in SIZES), figure.reason) for name, figure in figures]
-    layout = f"tensor {plan.layout.tensor}, {plan.layout.device}"
+    stages = f", pipeline {plan.layout.pipeline}" if plan.layout.pipeline > 1 else ""
+    layout = f"tensor {plan.layout.tensor}{stages}, {plan.layout.device}"
     rows.append(("layout", layout, plan.layout.reason))
     rows += machine_rows(plan.machines)
     print_table(("FIGURE", "VALUE", "REASON"), rows)

@@ -55,21 +55,23 @@ class Choice:
 def hosts_needed(deployment: Deployment, target: BareMetalTarget, cluster: Cluster) -> int:
     """How many hosts the service takes.
 
-    As asked; else by the GPUs that a replica takes and a host has, where both are said; else one
-    for each of the most replicas where hosts have GPUs, and one in all where they have none.
+    As asked; else by the GPUs that a stage of a replica takes and a host has, where both are said;
+    else one for each stage of the most replicas where hosts have GPUs, and one for each stage of
+    one replica where they have none.
     """
     if target.count != "auto":
         return target.count
-    replicas = deployment.scaling.replicas.high
+    layout = deployment.parallelism
+    stages = layout.pipeline if isinstance(layout, Parallelism) else 1
     if cluster.gpus is None:
-        return 1
-    each = _gpus_of_a_replica(deployment)
+        return stages
+    parts, each = deployment.scaling.replicas.high * stages, _gpus_of_a_stage(deployment)
     if each is None or each > cluster.gpus.count:
-        return replicas
-    return -(-replicas // (cluster.gpus.count // each))
+        return parts
+    return max(stages, -(-parts // (cluster.gpus.count // each)))
 
 
-def _gpus_of_a_replica(deployment: Deployment) -> int | None:
+def _gpus_of_a_stage(deployment: Deployment) -> int | None:
     hardware, layout = deployment.hardware, deployment.parallelism
     if isinstance(hardware, Hardware) and hardware.count is not None:
         return hardware.count

@@ -29,10 +29,12 @@ from llmops.planning.model import (
     PlannedScaling,
     PlannedWindow,
     PodSize,
+    Share,
     Tensor,
     TlsFiles,
 )
 from llmops.planning.planner import make_plan
+from llmops.planning.spanning import MOST_STAGES, share, whole
 from llmops.planning.upkeep import Spending, Upkeep
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "Layout",
     "Limits",
     "LiveRelease",
+    "MOST_STAGES",
     "MachineFacts",
     "MachineOffer",
     "MachinePlan",
@@ -63,6 +66,7 @@ __all__ = [
     "PlannedScaling",
     "PlannedWindow",
     "PodSize",
+    "Share",
     "Spending",
     "Tensor",
     "TlsFiles",
@@ -75,5 +79,7 @@ __all__ = [
     "make_plan",
     "plan_document",
     "planned_batch",
+    "share",
+    "whole",
     "with_offer",
 ]

@@ -10,7 +10,6 @@ from llmops.planning import memory
 from llmops.planning.layout import Shape
 from llmops.planning.memory import BatchDefaults, gpu
 from llmops.planning.model import Facts, Plan
-from llmops.planning.parallel import Parallel
 from llmops.planning.subject import Subject
 from llmops.spec import Deployment
 
@@ -26,7 +25,7 @@ def argument(deployment: Deployment, name: str, default: int) -> int:
 def batches(deployment: Deployment, facts: Facts, shape: Shape) -> list[BatchDefaults]:
     """Batches to plan with, the engine's own for such a device first; the user's bounds hold."""
     if shape.device == "cpu":
-        found = [gpu.batch_defaults(0, "", platform="cpu", world=shape.tensor)]
+        found = [gpu.batch_defaults(0, "", platform="cpu", world=shape.world)]
     else:
         least = min(facts.machine.gpus, key=lambda one: one.memory)
         found = [gpu.batch_defaults(least.memory, least.name), gpu.batch_defaults(0, "")]
@@ -41,14 +40,16 @@ def batches(deployment: Deployment, facts: Facts, shape: Shape) -> list[BatchDef
 
 
 def in_flight(shape: Shape, batch: BatchDefaults) -> int:
-    """Tokens that are scheduled and not yet settled: the CPU engine schedules one batch at once."""
-    return batch.tokens * (1 if shape.device == "cpu" else gpu.CONCURRENT_BATCHES)
+    """Tokens that are scheduled and not yet settled: one batch for each stage, and on a GPU a
+    further one while the last is settled."""
+    least = 1 if shape.device == "cpu" else gpu.CONCURRENT_BATCHES
+    return batch.tokens * max(shape.pipeline, least)
 
 
 def overhead(deployment: Deployment, subject: Subject, shape: Shape, batch: BatchDefaults) -> int:
     """Bytes that a shard takes beside weights and KV cache."""
     if shape.device == "gpu":
-        parallel = Parallel(shape.tensor)
+        parallel = shape.parallel
         eager = deployment.engine.args.get("enforce_eager") is True
         quantised = subject.quantisation is not None
         found = gpu.terms(
@@ -56,7 +57,7 @@ def overhead(deployment: Deployment, subject: Subject, shape: Shape, batch: Batc
         )
         return found.total + int(gpu.before(parallel).value)
     extra = (shape.tensor - 1) * memory.WORKER_OVERHEAD
-    packed = subject.stored.tables(Parallel(shape.tensor))
+    packed = subject.stored.tables(shape.parallel)
     return (memory.ENGINE_OVERHEAD + extra) // shape.tensor + packed
 
 
@@ -74,7 +75,8 @@ def planned_batch(plan: Plan) -> BatchDefaults:
     """What the engine of a plan works on at once: as it is told, or as it takes by itself; of an
     unnamed GPU the batch that every size of them takes."""
     platform: gpu.Platform = "cpu" if plan.layout.device == "cpu" else "gpu"
-    own = gpu.batch_defaults(0, "", platform=platform, world=plan.layout.tensor)
+    world = plan.layout.tensor * plan.layout.pipeline
+    own = gpu.batch_defaults(0, "", platform=platform, world=world)
     told = plan.engine.args
     return BatchDefaults(
         int(told.get("max_num_batched_tokens") or own.tokens),

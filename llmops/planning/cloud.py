@@ -50,6 +50,14 @@ class MachineOffer:
     tensor: int
     """GPUs that one replica is cut over on it."""
     reason: str
+    stages: int = 1
+    """Machines that one replica stands on."""
+
+    @property
+    def holds(self) -> str:
+        """What stands on one of them, in words."""
+        what = "replica(s)" if self.stages == 1 else f"of {self.stages} stages of a replica,"
+        return f"{self.gpus // self.tensor} {what} of {self.tensor} GPU(s) on a machine"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
     `target`, `image`, `pod` and `apart` are there only where a target runs pods and sets them, and
     `machines` where it makes some; `scaling` only where the number of replicas is not fixed;
-    `upkeep` only where it is not what it is by default; of the limits only those that there are;
-    `model.adapter` and `engine.adapter_rank` only where there are adapters.
+    `upkeep`, `affinity` and `shadow` only where they are not what they are by default; of the
+    limits only those that there are; `model.adapter` and `engine.adapter_rank` only where there
+    are adapters.
     """
     document = asdict(plan)
     for key in ("target", "image", "pod", "tls", "scaling", "apart", "machines"):
@@ -29,6 +30,10 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         del document["engine"]["adapter_rank"]
     if plan.upkeep == Upkeep():
         del document["upkeep"]
+    if plan.affinity == "request":
+        del document["affinity"]
+    if not plan.shadow:
+        del document["shadow"]
     limits = document["limits"].items()
     document["limits"] = {name: value for name, value in limits if value not in (None, {})}
     document["options"] = [asdict(option) for option in plan.options]

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from llmops.planning.cloud import CloudFacts
-from llmops.planning.model import ClusterFacts, Facts, MachineFacts
+from llmops.planning.model import ClusterFacts, Facts, MachineFacts, Share
 from llmops.planning.upkeep import FIELDS
 from llmops.spec import BareMetalTarget, Deployment
 
@@ -112,7 +112,12 @@ def _of_machine(machine: MachineFacts) -> dict[str, Any]:
         "machine": [machine.cores, machine.memory, [gpu.name for gpu in machine.gpus]],
         "port": [machine.port_owner == "", machine.endpoint_port, machine.endpoint_host],
         "tls": str(machine.endpoint_tls),
+        **({"shares": [_of_share(one) for one in machine.shares]} if machine.shares else {}),
     }
+
+
+def _of_share(share: Share) -> list[Any]:
+    return [share.stages, share.cores, share.memory, [gpu.name for gpu in share.gpus]]
 
 
 def _of_cluster(cluster: ClusterFacts) -> dict[str, Any]:

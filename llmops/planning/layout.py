@@ -21,10 +21,22 @@ class Shape:
     device: str
     tensor: int
     replicas: int
+    pipeline: int = 1
+    """Stages of a replica, each on a machine of its own."""
+
+    @property
+    def parallel(self) -> Parallel:
+        """How one replica is cut."""
+        return Parallel(self.tensor, self.pipeline)
+
+    @property
+    def world(self) -> int:
+        """Shards of one replica."""
+        return self.tensor * self.pipeline
 
     @property
     def shards(self) -> int:
-        return self.tensor * self.replicas
+        return self.world * self.replicas
 
 
 def hardware(deployment: Deployment) -> Hardware:
@@ -53,14 +65,22 @@ def asked_tensor(deployment: Deployment) -> tuple[int, str] | None:
     return (count, "hardware.count") if count is not None else None
 
 
+def asked_stages(deployment: Deployment) -> int:
+    """The stages that are asked for; 1 where nothing is said."""
+    asked = parallelism(deployment)
+    return asked.pipeline if asked is not None else 1
+
+
 def staying(deployment: Deployment, facts: Facts) -> tuple[LiveRelease, ...]:
     """Live releases that hold what they have while the new one starts."""
     recreate = deployment.maintenance.strategy == "recreate"
     return tuple(r for r in facts.live if not (recreate and r.service == deployment.name))
 
 
-def shapes(deployment: Deployment, facts: Facts, subject: Subject) -> tuple[Shape, ...]:
-    """Every layout that heads and devices allow, the smallest first.
+def shapes(
+    deployment: Deployment, facts: Facts, subject: Subject, stages: int = 1
+) -> tuple[Shape, ...]:
+    """Every layout of so many stages that heads and devices allow, the smallest first.
 
     Raises:
         Refusal: When the one that is asked for is none of them.
@@ -80,7 +100,7 @@ def shapes(deployment: Deployment, facts: Facts, subject: Subject) -> tuple[Shap
     sizes = tensor_sizes(subject.cuts, devices)
     _check_asked(deployment, subject, device, sizes, f"and {here(facts)} has {devices}")
     replicas = deployment.scaling.replicas.high
-    return tuple(Shape(device, size, replicas) for size in sizes)
+    return tuple(Shape(device, size, replicas, stages) for size in sizes)
 
 
 def _device(deployment: Deployment, facts: Facts) -> str:
@@ -134,8 +154,13 @@ def _check_asked(
     deployment: Deployment, subject: Subject, device: str, sizes: list[int], has: str
 ) -> None:
     asked = parallelism(deployment)
-    if asked is not None:
-        _check_ranks(asked, deployment.target.kind)
+    if asked is not None and asked.data > 1:
+        raise Refusal(
+            f"parallelism.data is {asked.data}: the {deployment.target.kind} target runs one data"
+            " rank",
+            path="parallelism.data",
+            fixes=[{"parallelism.data": 1}],
+        )
     _check_count(deployment)
     wanted = asked_tensor(deployment)
     if wanted is None or wanted[0] in sizes:
@@ -162,21 +187,6 @@ def _check_count(deployment: Deployment) -> None:
         )
 
 
-def _check_ranks(asked: Parallelism, kind: str) -> None:
-    if asked.pipeline > 1:
-        raise Refusal(
-            f"parallelism.pipeline is {asked.pipeline}: the {kind} target runs pipelines of 1",
-            path="parallelism.pipeline",
-            fixes=[{"parallelism.pipeline": 1}],
-        )
-    if asked.data > 1:
-        raise Refusal(
-            f"parallelism.data is {asked.data}: the {kind} target runs one data rank",
-            path="parallelism.data",
-            fixes=[{"parallelism.data": 1}],
-        )
-
-
 def gpus_free(deployment: Deployment, facts: Facts) -> int:
     """GPUs that no release holds while the new one starts: a replica has its GPUs for itself."""
     return len(facts.machine.gpus) - sum(r.gpus for r in staying(deployment, facts))
@@ -194,13 +204,13 @@ def check_gpus(deployment: Deployment, facts: Facts, shape: Shape) -> None:
     fixes: list[dict[str, object]] = []
     if any(r.service == deployment.name for r in staying(deployment, facts)):
         fixes.append({"maintenance.strategy": "recreate"})
-    fewer = free // shape.tensor
+    fewer = free // shape.world
     if fewer:
         low = min(deployment.scaling.replicas.low, fewer)
         fixes.append({"scaling.replicas": Replicas(low, fewer)})
     fixes += [{"parallelism.tensor": size} for size in range(free, 0, -1)]
     raise Refusal(
-        f"{shape.replicas} replica(s) x {shape.tensor} GPU(s) need {shape.shards}, and of"
+        f"{shape.replicas} replica(s) x {shape.world} GPU(s) need {shape.shards}, and of"
         f" {len(facts.machine.gpus)} on this machine {max(0, free)} are free",
         path="scaling.replicas" if shape.replicas > 1 else "parallelism.tensor",
         hint="use a machine with more GPUs, or destroy another service",
@@ -224,7 +234,7 @@ def replica_threads(deployment: Deployment, facts: Facts, shape: Shape) -> Figur
         if facts.cluster is not None:
             message = f"hardware.cores is {asked}, and a node has {cores}"
         raise Refusal(message, path="hardware.cores", fixes=[{"hardware.cores": cores}])
-    if asked < shape.tensor:
+    if asked < shape.tensor:  # a stage has these of its own machine
         raise Refusal(
             f"hardware.cores is {asked}, and each of {shape.tensor} shards computes on a core of"
             " its own",

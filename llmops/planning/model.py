@@ -74,6 +74,21 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What one stage of a replica may take of the machine that it stands on, where replicas are cut
+    into so many stages and these are dealt evenly; sizes in bytes."""
+
+    stages: int
+    cores: int
+    memory: int
+    memory_free: int
+    disk_free: int
+    gpus: tuple[Gpu, ...]
+    words: str
+    """How they are dealt."""
+
+
+@dataclass(frozen=True, slots=True)
 class MachineFacts:
     """What this machine has; sizes in bytes."""
 
@@ -95,6 +110,9 @@ class MachineFacts:
     """The files by which our runtime's endpoint speaks TLS; None when it does not, or is not up."""
     notes: tuple[str, ...] = ()
     """Sentences for the plan, such as of a certificate that expires soon."""
+    shares: tuple[Share, ...] = ()
+    """Where several machines serve: what a stage has of its machine where a replica has 1, 2, ...
+    of them. The figures above are of all replicas with one stage each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,11 +382,15 @@ class Plan:
     """Digest of all that makes its engine what it is, the adapter left out: two plans with one
     differ in nothing but their adapters, which one engine can hold side by side. Empty where an
     engine holds none beside its own."""
+    affinity: str = "request"
+    """What makes requests a session, which keeps its release and its replica."""
+    shadow: int = 0
+    """Percent of requests that are also sent to the release that does not answer them."""
 
 
 __all__ = [
     "ClusterFacts", "EngineSettings", "Facts", "Figure", "Gpu", "KeyBounds", "Layout", "Limits",
     "LiveRelease", "MachineFacts", "ModelFacts", "NodeFacts", "Option", "Plan", "PlannedMemory",
-    "PlannedModel", "PlannedScaling", "PlannedWindow", "PodSize", "Tensor",
+    "PlannedModel", "PlannedScaling", "PlannedWindow", "PodSize", "Share", "Tensor",
     "TlsFiles",
 ]  # fmt: skip

@@ -118,11 +118,16 @@ class Cuts:
             memories=frozenset(type(m) for layer in profile.layers for m in layer.memory),
         )
 
+    @property
+    def stages(self) -> int:
+        """Most stages that the layers are dealt to."""
+        return 1 if self.encoder else self.layers
+
     def why_not(self, parallel: Parallel) -> str:
         """Why the model cannot be cut so, in words that end a sentence; empty when it can."""
         return (
             self._why_not_tensor(parallel.tensor)
-            or self._why_not_pipeline(parallel.pipeline)
+            or self.why_not_pipeline(parallel.pipeline)
             or self._why_not_experts(parallel)
             or self._why_not_context(parallel)
         )
@@ -138,7 +143,8 @@ class Cuts:
                 return f"tensor {tensor} does not divide {what}"
         return ""
 
-    def _why_not_pipeline(self, pipeline: int) -> str:
+    def why_not_pipeline(self, pipeline: int) -> str:
+        """Why the layers are not dealt to so many stages; empty when they are."""
         if pipeline > self.layers:
             return f"pipeline {pipeline} is more stages than {self.layers} layers"
         if pipeline > 1 and self.encoder:

@@ -99,7 +99,8 @@ def _plan(deployment: Deployment, facts: Facts, subjects: dict[str, Subject]) ->
     elif isinstance(deployment.target, CloudTarget):
         placed = place_on_machines(deployment, deployment.target, facts, subject)
     else:
-        placed = Placed(deployment, facts, choose(deployment, facts, subject))
+        choice = choose(deployment, facts, subject)
+        placed = Placed(deployment, choice.facts, choice)
     return _assembled(deployment, facts, subject, placed)
 
 
@@ -158,6 +159,8 @@ def _assembled(deployment: Deployment, facts: Facts, subject: Subject, placed: P
         asked=_asked(deployment),
         upkeep=planned_upkeep(deployment.maintenance),
         engine_identity=engine_identity(deployment, facts, adapter_rank(deployment, facts)),
+        affinity=deployment.routing.affinity,
+        shadow=deployment.routing.shadow,
     )
 
 
@@ -195,7 +198,7 @@ def _layout(deployment: Deployment, placed: Placed) -> Layout:
     return Layout(
         device=shape.device,
         tensor=shape.tensor,
-        pipeline=1,
+        pipeline=shape.pipeline,
         replicas_low=deployment.scaling.replicas.low,
         replicas_high=deployment.scaling.replicas.high,
         threads=replica_threads(placed.deployment, placed.facts, shape),
@@ -337,8 +340,8 @@ def _planned_memory(size: Size, subject: Subject, rank: int) -> PlannedMemory:
             f"weights {Bytes(size.weights).human()} + KV cache {Bytes(size.kv).human()}"
             f" + engine {Bytes(size.overhead).human()}",
         ),
-        weights=Figure(size.weights, f"{dtype}, on each of {shape.tensor} shard(s)"),
-        kv_cache=Figure(size.kv * shape.tensor, size.kv_reason),
+        weights=Figure(size.weights, f"{dtype}, on each of {shape.world} shard(s)"),
+        kv_cache=Figure(size.kv * shape.world, size.kv_reason),
         kv_tokens=Figure(
             size.kv_tokens,
             f"{size.pool.blocks(size.kv):,} blocks of"
@@ -348,14 +351,15 @@ def _planned_memory(size: Size, subject: Subject, rank: int) -> PlannedMemory:
         overhead=Figure(size.overhead, beside),
         total=Figure(
             size.total,
-            f"{shape.replicas} replica(s) x {shape.tensor} shard(s); {size.room.words}",
+            f"{shape.replicas} replica(s) x {shape.world} shard(s); {size.room.words}",
         ),
     )
 
 
 def _notes(deployment: Deployment, facts: Facts, placed: Placed) -> tuple[str, ...]:
-    notes = [*facts.machine.notes, *adapter_notes(deployment, facts)]
     size, cores = placed.choice.size, placed.facts.machine.cores
+    dealt = [one.words for one in facts.machine.shares if one.stages == size.shape.pipeline]
+    notes = [*facts.machine.notes, *dealt, *adapter_notes(deployment, facts)]
     own = [release for release in facts.live if release.service == deployment.name]
     if deployment.security.max_tokens > size.context:
         notes.append(

@@ -36,7 +36,7 @@ def no_memory(deployment: Deployment, facts: Facts, subject: Subject, size: Size
         cache = size.kv
     return Refusal(
         f"it does not fit{_beside(deployment, facts)}: {shape.replicas} replica(s) x"
-        f" {shape.tensor} shard(s) x ({Bytes(size.weights).human()} weights +"
+        f" {shape.world} shard(s) x ({Bytes(size.weights).human()} weights +"
         f" {Bytes(size.overhead).human()} engine + {Bytes(cache).human()} KV cache) ="
         f" {Bytes(shape.shards * (size.fixed + cache)).human()}, and {size.room.words}",
         path=_to_blame(deployment, size),
@@ -68,7 +68,7 @@ def _to_blame(deployment: Deployment, size: Size) -> str:
         return "model.context"
     if hardware(deployment).memory != "auto":
         return "hardware.memory"
-    one = size.shape.tensor * (size.fixed + unit(size.shape))
+    one = size.shape.world * (size.fixed + unit(size.shape))
     several = size.shape.replicas > 1 and one <= size.room.bytes
     return "scaling.replicas" if several else "model.source"
 
@@ -78,7 +78,7 @@ def _fixes(deployment: Deployment, facts: Facts, subject: Subject, size: Size) -
         yield {"maintenance.strategy": "recreate"}
     yield from _other_cache(deployment, size)
     if hardware(deployment).memory != "auto":
-        yield {"hardware.memory": Bytes(up(size.per_shard, MIB) * size.shape.tensor)}
+        yield {"hardware.memory": Bytes(up(size.per_shard, MIB) * size.shape.world)}
     yield from _shorter(deployment, subject, size, size.left)
     yield from _fewer(deployment, subject, size)
     if size.shape.device == "gpu":
@@ -89,7 +89,7 @@ def _other_cache(deployment: Deployment, size: Size) -> Iterator[Changes]:
     """The context as it is, with as much KV cache as it needs or as there is."""
     if deployment.engine.kv_cache == "auto":
         return
-    step, tensor = unit(size.shape), size.shape.tensor
+    step, tensor = unit(size.shape), size.shape.world
     need = up(size.pool.least, step)
     if size.kv > size.left and down(size.left, step) >= need:
         yield {"engine.kv_cache": Bytes(down(size.left, step) * tensor)}
@@ -108,7 +108,7 @@ def _shorter(deployment: Deployment, subject: Subject, size: Size, left: int) ->
         return
     changes = _context(deployment, subject, tokens)
     if explicit:
-        changes["engine.kv_cache"] = Bytes(kv * size.shape.tensor)
+        changes["engine.kv_cache"] = Bytes(kv * size.shape.world)
     yield changes
 
 
@@ -127,17 +127,18 @@ def _fewer(deployment: Deployment, subject: Subject, size: Size) -> Iterator[Cha
     most, step = size.shape.replicas, unit(size.shape)
     least = up(size.pool.at(LEAST_CONTEXT).least, step)
     for kv in (size.kv, least):
-        count = min(most - 1, size.room.bytes // (size.shape.tensor * (size.fixed + kv)))
+        count = min(most - 1, size.room.bytes // (size.shape.world * (size.fixed + kv)))
         if count >= 1:
             low = min(deployment.scaling.replicas.low, count)
             fewer: dict[str, object] = {"scaling.replicas": Replicas(low, count)}
             yield fewer
-            left = size.room.bytes // (count * size.shape.tensor) - size.fixed
+            left = size.room.bytes // (count * size.shape.world) - size.fixed
             yield from ({**fewer, **change} for change in _shorter(deployment, subject, size, left))
 
 
 def doubled(deployment: Deployment, shape: Shape, cores: int) -> bool:
     """Whether more threads compute than there are cores: slow, and no reason to refuse."""
     asked = hardware(deployment).cores
-    wanted = asked * shape.replicas if isinstance(asked, int) else shape.shards
+    stages = shape.replicas * shape.pipeline
+    wanted = asked * stages if isinstance(asked, int) else shape.shards
     return shape.device == "cpu" and wanted > cores

@@ -13,7 +13,6 @@ from llmops.planning.batches import argument, batches, in_flight, overhead
 from llmops.planning.layout import Shape, hardware, staying
 from llmops.planning.memory import FLOAT32, BatchDefaults, CacheSettings, Pool
 from llmops.planning.model import Facts
-from llmops.planning.parallel import Parallel
 from llmops.planning.refusal import Refusal
 from llmops.planning.subject import Subject
 from llmops.spec import Deployment
@@ -127,7 +126,7 @@ def deal(deployment: Deployment, facts: Facts, subject: Subject, shape: Shape) -
         bare = Size(
             shape=shape,
             room=room(deployment, facts, shape),
-            weights=subject.weights(Parallel(shape.tensor)),
+            weights=subject.weights(shape.parallel),
             kv=0,
             overhead=overhead(deployment, subject, shape, batch) + adapters,
             batch=batch,
@@ -156,7 +155,7 @@ def _pool(
         in_flight=in_flight(shape, batch),
         context=context,
     )
-    return subject.pool(Parallel(shape.tensor), settings)
+    return subject.pool(shape.parallel, settings)
 
 
 def kv_dtype(deployment: Deployment) -> str:
@@ -244,7 +243,7 @@ def _kv(deployment: Deployment, bare: Size) -> tuple[int, str]:
     asked, step = deployment.engine.kv_cache, unit(bare.shape)
     on_cpu = bare.shape.device == "cpu"
     if asked != "auto":
-        kv = int(asked) // bare.shape.tensor
+        kv = int(asked) // bare.shape.world
         if on_cpu and kv % step:
             return up(kv, step), f"{asked} asked, rounded up: the CPU engine takes whole GiB"
         return kv, "as asked"

@@ -42,14 +42,18 @@ class Upkeep:
     """How many ended releases stay in the history; None: all."""
     keep_logs: int | None = None
     """Of how many ended releases the logs stay; None: of all."""
-    canary_share: int = 10
-    """Percent of new requests that a release gets while it is watched."""
+    canary_steps: tuple[int, ...] = (10,)
+    """Percent of new requests that a release gets while it is watched, one after the other."""
     canary_seconds: float = 300.0
-    """How long it is watched."""
+    """How long it is watched with each."""
     canary_failures: int = 2
-    """Percent of requests that may fail beyond those of the last good one."""
+    """Percent of requests that may fail, or be answered with nothing, beyond those of the last good
+    one."""
+    canary_truncated: int = 10
+    """Percent of answers that may be truncated beyond those of the last good one."""
     canary_slower: int = 50
-    """Percent by which the time to first token may be above that of the last good one."""
+    """Percent by which the time to first token, and the time per output token, may be above that of
+    the last good one."""
     canary_requests: int = 20
     """Requests that both must have answered to be compared."""
     spending: Spending | None = None
@@ -64,9 +68,10 @@ def planned_upkeep(maintenance: Maintenance) -> Upkeep:
         window=str(maintenance.window or ""),
         keep_releases=None if kept == "all" else kept,
         keep_logs=None if logs == "all" else logs,
-        canary_share=canary.share,
+        canary_steps=canary.steps,
         canary_seconds=canary.watch.seconds,
         canary_failures=canary.more_failures,
+        canary_truncated=canary.more_truncated,
         canary_slower=canary.slower,
         canary_requests=canary.least_requests,
     )

@@ -25,6 +25,15 @@ from llmops.spec.scaling_rules import find_in_scaling
 from llmops.spec.sources import find_in_source
 from llmops.spec.words import quoted
 
+SPANS_NOT = {
+    "local": "each stage stands on a machine of its own",
+    "kubernetes": "a replica is one pod on one node",
+}
+"""By target: why it cuts no replica over several machines. Those that are not named do."""
+
+MOST_STEPS = 10
+"""Of a canary: each makes the bounds of all wider, and ten last long enough."""
+
 
 def find_contradictions(deployment: Deployment, written: Written) -> Iterator[Finding]:
     """Everything that is wrong with a deployment of which each value has the right type."""
@@ -59,10 +68,10 @@ def _devices(deployment: Deployment) -> Iterator[Finding]:
     if not isinstance(layout, Parallelism):
         return
     kind = deployment.target.kind
-    if layout.pipeline > 1:
+    if layout.pipeline > 1 and kind in SPANS_NOT:
         yield Finding(
             ("parallelism", "pipeline"),
-            f"expected 1 for the target {kind}, found {layout.pipeline}",
+            f"expected 1 for the target {kind}, found {layout.pipeline}: {SPANS_NOT[kind]}",
             "cut layers instead: parallelism.tensor", (("target", "kind"),),
         )  # fmt: skip
     if layout.data > 1:
@@ -165,6 +174,20 @@ def _maintenance(deployment: Deployment, written: Written) -> Iterator[Finding]:
             "set maintenance.strategy to canary, or remove this",
             (("maintenance", "strategy"),), key=True,
         )  # fmt: skip
+    if deployment.routing.shadow and strategy != "canary":
+        yield Finding(
+            ("routing", "shadow"),
+            f"expected the strategy 'canary' beside it, found '{strategy}'",
+            "set maintenance.strategy to canary, or remove this",
+            (("maintenance", "strategy"),), key=True,
+        )  # fmt: skip
+    steps = list(deployment.maintenance.canary.steps)
+    if not 1 <= len(steps) <= MOST_STEPS or steps != sorted(set(steps)):
+        yield Finding(
+            ("maintenance", "canary", "steps"),
+            f"expected 1 to {MOST_STEPS} shares, each above the one before, found {steps}",
+            "write [10, 50], or leave it out for [10]",
+        )
     if written(("maintenance", "keep_logs")) and kind == "kubernetes":
         yield Finding(
             ("maintenance", "keep_logs"),

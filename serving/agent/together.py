@@ -1,7 +1,7 @@
 """Several machines in the shape that a plan for one machine takes. Pure.
 
 It has as much as there is room for when the replicas are dealt evenly, so that what fits there fits
-on the machines.
+on the machines; and what a replica over several of them would have, should one machine not do.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from llmops.planning import MachineFacts
+from llmops.planning import MOST_STAGES, MachineFacts, share, whole
 from llmops.spec import Deployment, Hardware
 
 
@@ -18,32 +18,15 @@ def as_one(own: MachineFacts, others: Sequence[MachineFacts], deployment: Deploy
 ):  # fmt: skip
     """All machines as one, for a plan: what its replicas may take when they are dealt evenly.
 
-    Of the machines as many count as there are replicas, those with the most. Each replica stands on
-    one machine, so each is given the same part of the smallest of these.
+    A replica stands on one machine; `shares` has what it would be given on each of several.
     """
     if not others:
         return own
     replicas = deployment.scaling.replicas.high
     usable = _usable((own, *others), deployment)
-    chosen = sorted(usable, key=lambda m: (len(m.gpus), m.memory), reverse=True)[:replicas]
-    each = -(-replicas // len(chosen))
-    cores = min(max(1, (machine.cores - 1) // each) for machine in chosen)
-    gpus = min(len(machine.gpus) // each for machine in chosen)
-    memory = min(machine.memory // each for machine in chosen)
-    free = min(machine.memory_free // each for machine in chosen)
-    note = (
-        f"planned for {len(chosen)} of {len(usable)} machines, with at most {each} replica(s) on"
-        " each"
-    )
-    return replace(
-        own,
-        cores=cores * replicas + 1,
-        memory=memory * replicas,
-        memory_free=free * replicas,
-        disk_free=min(machine.disk_free for machine in chosen),
-        gpus=chosen[0].gpus[:gpus] * replicas,
-        notes=(*own.notes, note),
-    )
+    stages = range(1, min(len(usable), MOST_STAGES) + 1)
+    shares = tuple(share(usable, replicas, count) for count in stages)
+    return replace(whole(own, shares[0], replicas), shares=shares)
 
 
 def _usable(machines: Sequence[MachineFacts], deployment: Deployment) -> list[MachineFacts]:

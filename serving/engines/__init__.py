@@ -3,11 +3,12 @@
 from serving.engines.adapters import Adapters, UnknownReleaseError
 from serving.engines.arguments import check_arguments, known_arguments
 from serving.engines.asgi import call
-from serving.engines.settings import EngineRun
+from serving.engines.settings import EngineRun, Place
 
 __all__ = [
     "Adapters",
     "EngineRun",
+    "Place",
     "UnknownReleaseError",
     "call",
     "check_arguments",

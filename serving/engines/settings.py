@@ -33,6 +33,13 @@ class EngineRun:
     cache are looked at."""
     adapter_rank: int = 0
     """Rank of adapters that it keeps room for; 0 for none."""
+    pipeline: int = 1
+    """Stages, each on a machine of its own."""
+
+    @property
+    def world(self) -> int:
+        """Shards of one replica."""
+        return self.tensor * self.pipeline
 
     @classmethod
     def of(cls, release: Release) -> EngineRun:
@@ -53,6 +60,7 @@ class EngineRun:
             args=dict(plan.engine.args),
             stats=plan.layout.replicas_low != plan.layout.replicas_high,
             adapter_rank=plan.engine.adapter_rank,
+            pipeline=plan.layout.pipeline,
         )
 
     def document(self) -> dict[str, Any]:
@@ -61,4 +69,22 @@ class EngineRun:
         for name in ("stats", "adapter_rank"):
             if not document[name]:
                 del document[name]
+        if self.pipeline == 1:
+            del document["pipeline"]
         return document
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one part of a replica over several machines stands, and where its parts meet."""
+
+    rank: int
+    """Its stage; the first answers."""
+    address: str
+    """Of its machine, on the network that its Ray is on."""
+    interface: str
+    """Of that address."""
+    meeting: str
+    """The first part's address."""
+    port: int
+    """And port, at which the others find it."""

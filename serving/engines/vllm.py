@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from llmops.errors import InputError
 from llmops.planning import ADAPTER_SLOTS as SLOTS
 from llmops.planning import ADAPTERS_KEPT as KEPT
 from serving.engines import warm
-from serving.engines.settings import EngineRun
+from serving.engines.settings import EngineRun, Place
 
 PRELOAD = (
     "vllm.v1.engine.core",
@@ -45,9 +46,18 @@ TRUSTING = ("trust_remote_code", "enable_prompt_embeds", "allowed_local_media_pa
 
 FIGURES = {"vllm:num_requests_waiting": "queued", "vllm:kv_cache_usage_perc": "kv_use"}
 """vLLM's metrics that say how full it is, and their names here."""
+TOTALS = {"vllm:request_success_total": "finished", "vllm:generation_tokens_total": "generated"}
+"""Those that say what it has done since it began, and their names here."""
 
 
-def environment(run: EngineRun) -> dict[str, str]:
+UNCOMPILED = '{"mode": 1, "cudagraph_mode": "NONE"}'
+"""What the CPU engine of a pipeline is told in place of `--enforce-eager`, with which it compiles
+nothing either. Its warm-up makes the buffers in which later stages are handed what earlier ones
+computed, and it warms up in no eager mode (`CPUWorker._should_warm_up_model`, vLLM 0.32): without
+them the first request fails."""
+
+
+def environment(run: EngineRun, place: Place | None = None) -> dict[str, str]:
     """Environment variables that this engine run needs, set before anything is imported."""
     settings = {
         # Nothing that the API of the development mode opens, no telemetry, no hub.
@@ -57,15 +67,17 @@ def environment(run: EngineRun) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        # Shards of one machine meet on loopback.
-        "VLLM_HOST_IP": "127.0.0.1",
+        # Shards of one machine meet on loopback, those of several on the network of their Ray.
+        "VLLM_HOST_IP": place.address if place else "127.0.0.1",
         "VLLM_LOOPBACK_IP": "127.0.0.1",
-        "GLOO_SOCKET_IFNAME": "lo",
+        "GLOO_SOCKET_IFNAME": place.interface if place else "lo",
         "VLLM_CONFIGURE_LOGGING": "1",
         "VLLM_LOGGING_COLOR": "0",
     }
+    if place is not None:
+        settings["NCCL_SOCKET_IFNAME"] = f"={place.interface}"
     if run.device == "cpu":
-        per_shard = max(1, -(-run.kv_cache_bytes // run.tensor // GIB))
+        per_shard = max(1, -(-run.kv_cache_bytes // run.world // GIB))
         settings |= {
             "VLLM_CPU_KVCACHE_SPACE": str(per_shard),
             # vLLM binds threads through variables that OpenMP reads when it is loaded; in a forked
@@ -80,7 +92,7 @@ def environment(run: EngineRun) -> dict[str, str]:
     return settings
 
 
-def command(run: EngineRun, directory: Path) -> list[str]:
+def command(run: EngineRun, directory: Path, place: Place | None = None) -> list[str]:
     """Arguments of vLLM's server that say what the plan says.
 
     The user's own come first, so that what the plan decides cannot be overridden.
@@ -105,12 +117,25 @@ def command(run: EngineRun, directory: Path) -> list[str]:
             "--max-cpu-loras", str(KEPT),
         ]  # fmt: skip
     if run.device == "cpu":
-        arguments += ["--enforce-eager"]
-        if run.tensor > 1:
-            arguments += ["--distributed-executor-backend", "mp"]
+        eager = ["--enforce-eager"] if place is None else [f"--compilation-config={UNCOMPILED}"]
+        arguments += eager
     else:
-        arguments += ["--kv-cache-memory-bytes", str(run.kv_cache_bytes // run.tensor)]
-    return arguments
+        arguments += ["--kv-cache-memory-bytes", str(run.kv_cache_bytes // run.world)]
+    if place is not None or (run.device == "cpu" and run.tensor > 1):
+        arguments += ["--distributed-executor-backend", "mp"]
+    return arguments if place is None else [*arguments, *_placed(run, place)]
+
+
+def _placed(run: EngineRun, place: Place) -> list[str]:
+    """One machine for each stage: its shards are this one's."""
+    return [
+        "--pipeline-parallel-size", str(run.pipeline),
+        "--nnodes", str(run.pipeline),
+        "--node-rank", str(place.rank),
+        "--master-addr", place.meeting,
+        "--master-port", str(place.port),
+        *(["--headless"] if place.rank else []),
+    ]  # fmt: skip
 
 
 def _argument(name: str, value: Any) -> list[str]:
@@ -129,12 +154,12 @@ def _argument(name: str, value: Any) -> list[str]:
     return [f"--{name}", *(str(item) for item in value)]
 
 
-def prepare(run: EngineRun) -> None:
+def prepare(run: EngineRun, place: Place | None = None) -> None:
     """Set the environment and start the fork server; returns at once.
 
     Call it first: the imports that follow, here and there, then run side by side.
     """
-    os.environ.update(environment(run))
+    os.environ.update(environment(run, place))
     warm.start(PRELOAD)
 
 
@@ -149,6 +174,19 @@ def figures() -> dict[str, float]:
         if values:
             found[FIGURES[metric.name]] = max(values)
     return found
+
+
+def totals() -> dict[str, int]:
+    """What the engine of this process has done: requests it `finished`, those that were given up
+    not among them, and tokens it `generated`. Empty when it counts nothing."""
+    from prometheus_client import REGISTRY
+
+    found: Counter[str] = Counter()
+    for metric in REGISTRY.restricted_registry(TOTALS).collect():
+        for sample in metric.samples:
+            if sample.name in TOTALS and sample.labels.get("finished_reason") != "abort":
+                found[TOTALS[sample.name]] += int(sample.value)
+    return dict(found)
 
 
 def inside(app: Any) -> dict[str, Any]:
@@ -177,8 +215,11 @@ def adapter(name: str, number: int, folder: Path) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def start(run: EngineRun, directory: Path) -> AsyncIterator[tuple[Any, Any]]:
-    """Start the engine; yields `(engine client, ASGI app)`; stops it at the end.
+async def start(
+    run: EngineRun, directory: Path, place: Place | None = None
+) -> AsyncIterator[tuple[Any, Any]]:
+    """Start the engine, of a pipeline the first stage; yields `(engine client, ASGI app)`; stops it
+    at the end.
 
     Raises:
         Exception: Whatever vLLM raises when it cannot start; `causes` finds the reason.
@@ -186,15 +227,33 @@ async def start(run: EngineRun, directory: Path) -> AsyncIterator[tuple[Any, Any
     from vllm.entrypoints.launchers.api_server.app_state import init_app_state
     from vllm.entrypoints.launchers.api_server.entry import build_async_engine_client
     from vllm.entrypoints.launchers.app import build_app
-    from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
-    from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    parser = make_arg_parser(FlexibleArgumentParser())
-    args = parser.parse_args(command(run, directory))
-    validate_parsed_serve_args(args)
+    args = _parsed(command(run, directory, place))
     async with build_async_engine_client(args) as client:
         tasks = await client.get_supported_tasks()
         app = build_app(args, tasks, client.model_config)
         await init_app_state(client, app.state, args, tasks)
         async with app.router.lifespan_context(app):
             yield client, app
+
+
+def follow(run: EngineRun, directory: Path, place: Place) -> None:
+    """Be a later stage of a pipeline, until a worker of it ends; this process starts nothing else.
+
+    Raises:
+        Exception: Whatever vLLM raises when it cannot start.
+    """
+    from vllm.entrypoints.cli.serve import run_headless
+
+    args = _parsed(command(run, directory, place))
+    args.api_server_count = 0
+    run_headless(args)
+
+
+def _parsed(arguments: list[str]) -> Any:
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    args = make_arg_parser(FlexibleArgumentParser()).parse_args(arguments)
+    validate_parsed_serve_args(args)
+    return args

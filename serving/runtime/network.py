@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import socket
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from llmops.errors import InputError
 
@@ -75,4 +78,24 @@ class Network:
         return hashlib.sha256(f"llmops ray token {self.token()}".encode()).hexdigest()[:16]
 
 
-__all__ = ["Network"]
+def interface_of(address: str) -> str:
+    """Name of the interface of this machine that has an address.
+
+    Raises:
+        InputError: When none has it.
+    """
+    found = ipaddress.ip_address(address)
+    families = (socket.AF_INET, socket.AF_INET6)
+    for name, addresses in psutil.net_if_addrs().items():
+        for one in addresses:
+            if one.family in families and _same(one.address, found):
+                return name
+    raise InputError(f"no interface of this machine has the address {address}")
+
+
+def _same(text: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    own = ipaddress.ip_address(text.partition("%")[0])
+    return own == address or (own.is_loopback and address.is_loopback)
+
+
+__all__ = ["Network", "interface_of"]

@@ -47,7 +47,7 @@ def test_one_replica_is_planned_for_the_best_machine() -> None:
 def test_replicas_on_gpus_are_planned_for_machines_that_have_some() -> None:
     found = as_one(machine(4, 64), [machine(32, 400, 4), machine(32, 400, 4)], wanted(2))
     assert len(found.gpus) == 8
-    assert "2 of 2 machines" in found.notes[-1]
+    assert "2 of 2 machines" in found.shares[0].words
 
 
 @given(

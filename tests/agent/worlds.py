@@ -52,7 +52,8 @@ class MemoryBlobs:
 
     def names(self, prefix: str, after: str = "") -> Iterator[str]:
         assert prefix.endswith("/")
-        yield from sorted(n for n in self.held if n.startswith(prefix) and n > after)
+        held = list(self.held)  # at once: agents write in threads of their own
+        yield from sorted(n for n in held if n.startswith(prefix) and n > after)
 
     def remove(self, name: str) -> None:
         self._strike(dead=not self.after)

@@ -25,6 +25,7 @@ from llmops.planning import (
     with_offer,
 )
 from llmops.spec import AwsTarget, Deployment, loads
+from tests.planning.worlds import model_facts
 
 CASES = Path(__file__).parents[1] / "cases"
 KNOWN: dict[str, Any] = yaml.safe_load((CASES / "examples" / "models.yaml").read_text())
@@ -106,6 +107,20 @@ def test_the_next_offer_is_the_same_release_on_other_machines() -> None:
     assert (plan.machines.market, other.machines.market) == ("spot", "on_demand")
     assert other.machines.offers == plan.machines.offers[1:]
     assert other.machines.image == plan.machines.image
+
+
+def test_a_model_that_no_machine_holds_is_cut_over_several_with_a_fast_network() -> None:
+    facts = replace(_facts(), model=model_facts("llama-3.1-405b"))
+    target = {"machine": "p5.48xlarge"}
+    plan = _plan(facts, target=target)
+    assert plan.machines is not None
+    assert (plan.layout.tensor, plan.layout.pipeline) == (8, plan.machines.count.value)
+    assert plan.layout.pipeline > 1
+    assert plan.machines.fabric == "efa"
+    assert f"of {plan.layout.pipeline} stages of a replica" in plan.machines.count.reason
+    more = _plan(facts, target=target, scaling={"replicas": 2}).machines
+    assert more is not None
+    assert more.count.value == 2 * plan.layout.pipeline
 
 
 def test_there_is_no_offer_beyond_the_last() -> None:

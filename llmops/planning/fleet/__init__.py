@@ -3,7 +3,7 @@
 from llmops.planning.figures import kv_per_token
 from llmops.planning.fleet.advice import Change, changes, nearest_miss
 from llmops.planning.fleet.asking import Wish, dollars, needs_of, only, wished
-from llmops.planning.fleet.budget import Budget
+from llmops.planning.fleet.budget import Budget, capability
 from llmops.planning.fleet.compare import Cell, Row, compare, of_fleet, of_local
 from llmops.planning.fleet.derivation import Derivation
 from llmops.planning.fleet.derivation import lines as derivation_lines
@@ -26,8 +26,8 @@ from llmops.planning.fleet.needs import Needs
 from llmops.planning.fleet.placement import Rank, place
 from llmops.planning.fleet.placement import words as placement_words
 from llmops.planning.fleet.plot import Bar, fleet_bars, local_bars, svg
-from llmops.planning.fleet.reasons import binding, why_later
-from llmops.planning.fleet.search import search
+from llmops.planning.fleet.reasons import binding, unpriced, why_later
+from llmops.planning.fleet.search import cheapest, search
 from llmops.planning.subject import Subject
 
 __all__ = [
@@ -47,7 +47,9 @@ __all__ = [
     "Weighed",
     "Wish",
     "binding",
+    "capability",
     "changes",
+    "cheapest",
     "check_asked",
     "compare",
     "derivation_lines",
@@ -75,6 +77,7 @@ __all__ = [
     "spare_machines",
     "spare_replicas",
     "svg",
+    "unpriced",
     "why_later",
     "wished",
 ]

@@ -9,6 +9,7 @@ from llmops.planning.figures import kv_per_token
 from llmops.planning.fleet.lines import kv_tokens, memory_lines
 from llmops.planning.fleet.model import FleetPlan
 from llmops.planning.model import Plan
+from llmops.planning.parallel import Parallel
 from llmops.planning.subject import Subject
 
 MONTH = 730
@@ -75,7 +76,6 @@ def of_fleet(plan: FleetPlan, subject: Subject, source: str) -> dict[str, Cell]:
 def of_local(plan: Plan) -> dict[str, Cell]:
     """The figures of a plan for this machine, or of what is live on it."""
     model, memory, layout = plan.model, plan.memory, plan.layout
-    tensor = f"tensor {layout.tensor}"
     return {
         "model": Cell(model.source),
         "parameters": Cell(model.parameters.value),
@@ -84,7 +84,7 @@ def of_local(plan: Plan) -> dict[str, Cell]:
         "replicas": Cell(layout.replicas_high),
         "machine": Cell("this machine"),
         "accelerator": Cell(layout.device),
-        "layout": Cell(tensor if layout.pipeline == 1 else f"{tensor}, pipeline {layout.pipeline}"),
+        "layout": Cell(str(Parallel(layout.tensor, layout.pipeline))),
         "dtype": Cell(plan.engine.dtype),
         "context": Cell(model.context.value, "token"),
         "weights": Cell(memory.weights.value, "B"),

@@ -57,7 +57,7 @@ def _per_device(
     plan: Plan, subject: Subject, config: Mapping[str, Any], parallel: Parallel
 ) -> Derivation:
     memory = plan.memory
-    cache = int(memory.kv_cache.value) // parallel.tensor
+    cache = int(memory.kv_cache.value) // parallel.devices
     parts = (
         brief(derived_weights.on_device(subject, parallel, config)),
         Derivation("kv_cache of a shard", cache, "B", memory.kv_cache.reason),

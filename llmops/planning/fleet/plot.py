@@ -14,6 +14,7 @@ from html import escape
 from llmops.planning.fleet.lines import Line, memory_lines
 from llmops.planning.fleet.model import FleetOption, FleetPlan
 from llmops.planning.model import Plan
+from llmops.planning.parallel import Parallel
 from llmops.planning.subject import Subject
 from llmops.units import Bytes
 
@@ -79,13 +80,13 @@ def fleet_bars(plan: FleetPlan, subject: Subject) -> tuple[Bar, ...]:
 
 def local_bars(plan: Plan) -> tuple[Bar, ...]:
     """One bar: a shard of the plan for this machine."""
-    memory, tensor = plan.memory, plan.layout.tensor
+    memory, parallel = plan.memory, Parallel(plan.layout.tensor, plan.layout.pipeline)
     lines = (
         Line("weights", "", int(memory.weights.value), ""),
         Line("overhead", "", int(memory.overhead.value), ""),
-        Line("kv_cache", "", int(memory.kv_cache.value) // tensor, ""),
+        Line("kv_cache", "", int(memory.kv_cache.value) // parallel.devices, ""),
     )
-    about = f"{plan.layout.device}, tensor {tensor}; context {plan.model.context.value:,}"
+    about = f"{plan.layout.device}, {parallel}; context {plan.model.context.value:,}"
     return (Bar(plan.service, about, _sizes(lines)),)
 
 

@@ -30,7 +30,7 @@ def with_offer(plan: Plan, number: int) -> Plan:
     taken = replace(
         machines,
         machine=Figure(offer.machine, f"{offer.gpus} x {offer.accelerator}: {before} is not there"),
-        count=Figure(offer.count, f"{offer.gpus // offer.tensor} replica(s) on a machine"),
+        count=Figure(offer.count, offer.holds),
         market=offer.market,
         accelerator=offer.accelerator,
         gpus=offer.gpus,

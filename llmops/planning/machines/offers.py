@@ -2,7 +2,8 @@
 
 The fleet planner weighs the catalogue's machines, as for `llmops plan --on catalog`; then the same
 arithmetic that plans a service on a machine confirms each that it ranks. A replica stands on one
-machine here, and a machine holds as many as its GPUs allow.
+machine where one holds it, and a machine holds as many as its GPUs allow; where none does, or
+stages are asked for, each stage stands on a machine of its own.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ from typing import TYPE_CHECKING
 from llmops.catalog import Accelerator, Catalogue, Offer
 from llmops.planning.choice import Choice, choose
 from llmops.planning.cloud import CloudFacts, MachineOffer
+from llmops.planning.layout import Shape, asked_stages
 from llmops.planning.machines.prices import head_hourly, hourly
 from llmops.planning.model import Facts, Gpu, MachineFacts
 from llmops.planning.refusal import Refusal
+from llmops.planning.spanning import share
 from llmops.planning.subject import Subject
 from llmops.spec import CloudTarget, Deployment
 from llmops.units import Replicas
 
 if TYPE_CHECKING:
     from llmops.planning.fleet import FleetOption, FleetPlan, Needs
+
+MOST_MACHINES = 8
+"""Machines that one replica is spread over at most where nobody asks for more stages."""
 
 LEAST_CORES = 4
 """Cores to plan with where the catalogue does not have a machine's."""
@@ -49,19 +55,34 @@ def offers_for(
 
     needs, known = _needs(deployment, target, cloud.catalogue), _only(cloud.catalogue, target)
     found = fleet.search(subject, needs, known)
+    had = _had(deployment, target, facts, cloud, subject, found)
+    if not had and needs.parallel is None and needs.count is None:
+        wider = fleet.search(subject, replace(needs, machines=MOST_MACHINES), known)
+        had = _had(deployment, target, facts, cloud, subject, wider)
+    return had, found
+
+
+def _had(
+    deployment: Deployment,
+    target: CloudTarget,
+    facts: Facts,
+    cloud: CloudFacts,
+    subject: Subject,
+    found: FleetPlan,
+) -> list[Had]:
     had = [
         one
         for option in found.options
         if (one := _confirmed(deployment, target, facts, cloud, subject, option)) is not None
     ]
-    return sorted(had, key=_rank), found
+    return sorted(had, key=_rank)
 
 
 def _needs(deployment: Deployment, target: CloudTarget, catalogue: Catalogue) -> Needs:
     from llmops.planning import fleet
 
-    needs = fleet.needs_of(deployment, catalogue)
-    return replace(needs, machines=1, replicas=1, providers=(target.kind,))
+    needs, stages = fleet.needs_of(deployment, catalogue), asked_stages(deployment)
+    return replace(needs, machines=stages, replicas=1, providers=(target.kind,))
 
 
 def _only(catalogue: Catalogue, target: CloudTarget) -> Catalogue:
@@ -90,13 +111,23 @@ def _confirmed(
     one = deployment.model_copy(
         update={"scaling": deployment.scaling.model_copy(update={"replicas": Replicas(1, 1)})}
     )
-    there = replace(facts, machine=_machine(option.offer, option.accelerator), live=())
+    there = replace(facts, machine=_machines(option), live=())
     try:
         choice = choose(one, there, subject)
     except Refusal:
         return None
-    tensor = choice.size.shape.tensor
-    return Had(_offer(deployment, target, cloud, option, tensor), one, there, choice)
+    offer = _offer(deployment, target, cloud, option, choice.size.shape)
+    return Had(offer, one, choice.facts, choice)
+
+
+def _machines(option: FleetOption) -> MachineFacts:
+    """As many machines as each stage of a replica needs one."""
+    own = _machine(option.offer, option.accelerator)
+    stages = max(option.parallel.pipeline, option.machines)
+    if stages == 1:
+        return own
+    shares = tuple(share((own,) * stages, 1, count) for count in range(1, stages + 1))
+    return replace(own, shares=shares)
 
 
 def _machine(offer: Offer, accelerator: Accelerator) -> MachineFacts:
@@ -119,10 +150,11 @@ def _offer(
     target: CloudTarget,
     cloud: CloudFacts,
     option: FleetOption,
-    tensor: int,
+    shape: Shape,
 ) -> MachineOffer:
-    offer = option.offer
-    count = machines_for(deployment.scaling.replicas.high, offer.count // tensor) + target.spare
+    offer, stages = option.offer, shape.pipeline
+    parts = deployment.scaling.replicas.high * stages
+    count = max(stages, machines_for(parts, offer.count // shape.tensor)) + target.spare
     return priced(target, cloud, MachineOffer(
         machine=offer.instance,
         count=count,
@@ -133,8 +165,9 @@ def _offer(
         rails=offer.rails or 1,
         zones=_zones(target, cloud, offer.instance),
         usd_per_hour=None,
-        tensor=tensor,
+        tensor=shape.tensor,
         reason="",
+        stages=stages,
     ))  # fmt: skip
 
 
@@ -148,9 +181,9 @@ def _zones(target: CloudTarget, cloud: CloudFacts, machine: str) -> tuple[str, .
     return tuple(beside or zones)
 
 
-def machines_for(replicas: int, per_machine: int) -> int:
-    """Machines that so many replicas take, where a machine holds so many."""
-    return -(-replicas // per_machine)
+def machines_for(parts: int, per_machine: int) -> int:
+    """Machines that so many replicas, or stages of them, take, where a machine holds so many."""
+    return -(-parts // per_machine)
 
 
 def priced(target: CloudTarget, cloud: CloudFacts, offer: MachineOffer) -> MachineOffer:

@@ -65,7 +65,7 @@ def place_on_machines(
 
 
 def _check_width(deployment: Deployment, target: CloudTarget, cloud: CloudFacts) -> None:
-    """A replica stands on one machine: what is asked to be cut over more GPUs does not."""
+    """Shards of a layer stand on one machine: what is asked to be cut over more GPUs does not."""
     asked, offers = parallelism(deployment), of_target(cloud.catalogue, target)
     if asked is None or not offers:
         return
@@ -118,7 +118,7 @@ def _plan(
 
 
 def _counted(target: CloudTarget, offer: MachineOffer) -> str:
-    words = f"{offer.gpus // offer.tensor} replica(s) of {offer.tensor} GPU(s) on a machine"
+    words = offer.holds
     return f"{words}, and {target.spare} to spare" if target.spare else words
 
 
@@ -151,7 +151,7 @@ def _disk(subject: Subject) -> Figure:
 def _notes(deployment: Deployment, target: CloudTarget, had: Had) -> tuple[str, ...]:
     offer, notes = had.offer, []
     replicas = deployment.scaling.replicas.high
-    idle = (offer.gpus // offer.tensor) * offer.count - replicas
+    idle = (offer.gpus // offer.tensor) * offer.count // offer.stages - replicas
     if deployment.maintenance.strategy != "recreate" and idle < deployment.scaling.replicas.low:
         notes.append(
             f"a new release starts with {deployment.scaling.replicas.low} replica(s) beside the"

@@ -44,14 +44,15 @@ def nothing_holds_it(
 
 
 def wider_than_a_machine(tensor: int, widest: Offer, target: CloudTarget) -> Refusal:
-    """A replica is to be cut over more GPUs than a machine has."""
+    """Each layer is to be cut over more GPUs than a machine has."""
     largest = f"the largest of {target.kind} in the catalogue, {widest.instance}, has"
     has = f"{widest.instance} has" if target.machine != "auto" else largest
     return Refusal(
-        f"parallelism.tensor is {tensor}, a replica stands on one machine, and {has}"
-        f" {widest.count}: the target {target.kind} cuts none over several machines",
+        f"parallelism.tensor is {tensor}, a layer's shards stand on one machine, and {has}"
+        f" {widest.count}",
         path="parallelism.tensor",
-        hint=f"lower it to at most {widest.count}, or leave it out: the plan cuts as it must",
+        hint=f"lower it to at most {widest.count}, with parallelism.pipeline for stages on further"
+        " machines; or leave both out: the plan cuts as it must",
     )
 
 
