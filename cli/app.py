@@ -33,6 +33,7 @@ from cli import (
     logs,
     plan,
     policy,
+    promote,
     recommend,
     render,
     restore,
@@ -60,7 +61,7 @@ app = typer.Typer(
 )
 for verb in (init, validate, explain, plan, recommend, render, deploy, status, logs, chat, bench):
     app.command(verb.NAME)(verb.command)
-for verb in (history, diff, rollback, restore, upgrade, destroy, doctor, agent):
+for verb in (history, diff, promote, rollback, restore, upgrade, destroy, doctor, agent):
     app.command(verb.NAME)(verb.command)
 app.add_typer(keys.group, name="keys")
 app.add_typer(backup.group, name="backup")

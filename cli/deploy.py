@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cli.gates import Emergency, Wait, gate_of
-from cli.options import Files, Format, Output, Owning, Yes
+from cli.options import Canary, Files, Format, Output, Owning, Yes
 
 if TYPE_CHECKING:
     from llmops.events import Event, Finished, Planned
@@ -21,6 +21,7 @@ def command(
     take_ownership: Owning = False,
     wait: Wait = False,
     emergency: Emergency = None,
+    canary: Canary = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Serve what the spec says; ends when a real generation has proved it.
@@ -32,7 +33,7 @@ def command(
     from cli.flows import verb_of
     from cli.output import Drawer, ask, draw, may_ask, print_data
     from cli.places import owning, place_of, remember, target_of
-    from cli.specs import placed, read_spec
+    from cli.specs import placed, read_spec, tried_on
 
     gate = gate_of(wait, emergency)
     may_ask(yes)
@@ -48,10 +49,9 @@ def command(
 
     made: dict[str, str] = {}
     with placed(loaded):
-        target = owning(target_of(loaded.deployment), take_ownership)
-        flow = verb_of(target, "deploy")(
-            loaded.deployment, confirm=confirm, unattended=yes, gate=gate
-        )
+        deployment = loaded.deployment if canary is None else tried_on(loaded.deployment, canary)
+        target = owning(target_of(deployment), take_ownership)
+        flow = verb_of(target, "deploy")(deployment, confirm=confirm, unattended=yes, gate=gate)
         finished = draw(_watched(flow, made) if output is not Format.TEXT else flow, drawer)
     if output is not Format.TEXT:
         print_data(_document(finished, made), output)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.gates import Emergency, Wait, gate_of
-from cli.options import Context, Namespace, Yes
+from cli.options import Canary, Context, Namespace, Yes
 
 if TYPE_CHECKING:
     from llmops.events import Planned
@@ -25,10 +25,7 @@ def command(
         bool,
         typer.Option("--merge", help="Merge the adapter into the weights, and serve these."),
     ] = False,
-    canary: Annotated[
-        int | None,
-        typer.Option("--canary", min=1, max=50, help="Try it on this percent of requests first."),
-    ] = None,
+    canary: Canary = None,
     despite_gate: Annotated[
         str | None,
         typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cli.options import Context, Format, Namespace, Output, Service
 
 if TYPE_CHECKING:
-    from llmops.releases import Release
+    from llmops.releases import Release, Watched
 
 NAME = "history"
 
@@ -50,12 +50,32 @@ def _note(release: Release) -> str:
     notes = [f"repeats release {release.rollback_of}" if release.rollback_of else release.reason]
     notes += _adapter(release)
     if release.state is State.STAGING and release.watched_since is not None:
-        notes.append(f"watched with {release.plan.upkeep.canary_share} % of the traffic")
+        steps = release.plan.upkeep.canary_steps
+        share = steps[min(len(release.watched), len(steps) - 1)]
+        notes.append(f"watched with {share} % of the traffic")
+    notes += [_watched(one) for one in release.watched]
+    if release.ended_by and release.state in (State.LIVE, State.RETIRED):
+        notes.append(f"promoted by {release.ended_by}")
     if release.begins:
         notes.append(f"began with {release.begins} replicas")
     if release.emergency:
         notes.append(f"emergency: {release.emergency} ({release.emergency_by})")
     return "; ".join(note for note in notes if note)
+
+
+def _watched(step: Watched) -> str:
+    """What came of a share that it was watched with, as numbers: its own, and the other's."""
+    new, old = step.new, step.old
+    counts = [f"{new.failures}/{new.requests} failed ({old.failures}/{old.requests})"]
+    for name, mine, others in (
+        ("empty", new.empty, old.empty), ("truncated", new.truncated, old.truncated)
+    ):  # fmt: skip
+        if mine or others:
+            counts.append(f"{mine} {name} ({others})")
+    for name, now, before in (("TTFT", new.ttft, old.ttft), ("TPOT", new.tpot, old.tpot)):
+        if now is not None and before is not None:
+            counts.append(f"{name} {now * 1000:.3g} ms ({before * 1000:.3g})")
+    return f"{step.share} %: {step.outcome.split(':')[0]}, {', '.join(counts)}"
 
 
 def _adapter(release: Release) -> list[str]:

@@ -55,6 +55,24 @@ Owning = Annotated[
     ),
 ]
 
+
+def _percent(text: str) -> int:
+    number = text.removesuffix("%")
+    if not number.isdigit() or not 1 <= int(number) <= 50:
+        raise typer.BadParameter(f"expected a share of 1% to 50%, found {text!r}")
+    return int(number)
+
+
+Canary = Annotated[
+    int | None,
+    typer.Option(
+        "--canary",
+        parser=_percent,
+        help="Try it on this share of the requests first, 1% to 50%.",
+        metavar="PERCENT",
+    ),
+]
+
 DEFAULT_FILE = Path("llmops.yaml")
 
 

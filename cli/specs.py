@@ -11,7 +11,7 @@ from llmops.errors import InputError, LlmopsError, RefusedError
 
 if TYPE_CHECKING:
     from llmops.finetuning import FineTune
-    from llmops.spec import Document, Loaded, Placed
+    from llmops.spec import Deployment, Document, Loaded, Placed
 
 
 def read_spec(files: list[Path] | None) -> Loaded:
@@ -23,6 +23,24 @@ def read_spec(files: list[Path] | None) -> Loaded:
     from llmops.spec import read
 
     return read(_named(files))
+
+
+def tried_on(deployment: Deployment, percent: int) -> Deployment:
+    """The deployment, tried on this share of its traffic first.
+
+    Raises:
+        InputError: When the rest of it takes no canary.
+    """
+    from pydantic import ValidationError
+
+    from llmops.spec import on_some_traffic
+
+    try:
+        return on_some_traffic(deployment, percent)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        path = ".".join(str(part) for part in wrong["loc"])
+        raise InputError(f"--canary {percent}: {wrong['msg']}", path=path) from error
 
 
 def read_any(files: list[Path] | None) -> Loaded | Placed[FineTune]:

@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from llmops.errors import BusyError, LlmopsError, TargetError, UnreachableError
 from llmops.events import Flow, Progress, StepBegun, StepEnded
@@ -32,10 +33,11 @@ from llmops.releases import (
     Step,
     Verify,
     Watch,
+    Watched,
     next_step,
     records,
 )
-from llmops.targets import Operator
+from llmops.targets import Observer, Operator
 from llmops.watched import watch
 
 Clock = Callable[[], float]
@@ -59,7 +61,7 @@ def desired_of(plan: Plan, number: int) -> Desired:
         number,
         plan.strategy,
         plan.drain_seconds,
-        share=upkeep.canary_share,
+        shares=upkeep.canary_steps,
         watch_seconds=upkeep.canary_seconds,
     )
 
@@ -76,15 +78,15 @@ def tidy(operator: Operator, service: str) -> None:
         operator.forget_logs(service, records.logged(history, upkeep.keep_logs))
 
 
-def update(operator: Operator, service: str, edit: Callable[[History], History]) -> History:
+def update(observer: Observer, service: str, edit: Callable[[History], History]) -> History:
     """Write an edited history by compare-and-swap, reading again when another was quicker."""
     for _ in range(WRITES):
-        history, version = operator.store.read(service)
+        history, version = observer.store.read(service)
         edited = edit(history)
         if edited == history:
             return history
         try:
-            operator.store.write(edited, version)
+            observer.store.write(edited, version)
         except Conflict:
             continue
         return edited
@@ -139,6 +141,8 @@ def reconcile(
         if isinstance(step, Blocked):
             if observed.history.live is None:
                 yield from _retire_quietly(operator, service)
+            elif step.serving is not None:
+                update(operator, service, records.gone)
             raise _failure(service, step, cause) from cause
         try:
             yield from _act(operator, observed, step, clock, sleep)
@@ -208,8 +212,10 @@ def _act(
         prove = records.watch if step.watched else records.promote
         update(operator, service, lambda h: prove(h, step.number, clock()))
     elif isinstance(step, Watch):
-        yield from watch(operator, observed, step, clock, sleep)
-        update(operator, service, lambda h: records.promote(h, step.number, clock()))
+        note = partial(_note, operator, service, step.number)
+        yield from watch(operator, observed, step, note, clock, sleep)
+        if step.last:
+            update(operator, service, lambda h: records.promote(h, step.number, clock()))
     elif isinstance(step, Shift):
         beside = None if step.beside is None else observed.history.find(step.beside)
         yield from operator.shift(release, step.share, beside)
@@ -218,6 +224,10 @@ def _act(
         update(operator, service, lambda h: records.set_draining(h, step.number, clock()))
         yield from operator.drain(release, step.deadline)
     yield StepEnded(text, clock() - began)
+
+
+def _note(operator: Operator, service: str, number: int, watched: Watched) -> None:
+    update(operator, service, lambda h: records.watched(h, number, watched))
 
 
 def _fail(operator: Operator, service: str, number: int, reason: str, clock: Clock) -> None:

@@ -1,4 +1,5 @@
-"""How a release's number of replicas follows its load, as Ray Serve and the gateway are told. Pure.
+"""How a release's number of replicas follows its load, and how requests are dealt to them, as Ray
+Serve and the gateway are told. Pure.
 
 Serve is told to ask our own function (`serving.runtime.autoscaling`) and to add nothing of its own:
 no factors, and no delays, since a decision that waits twice is nobody's decision.
@@ -14,6 +15,9 @@ from llmops.windows import Window
 
 POLICY = "serving.runtime.autoscaling:Autoscaler"
 """What Serve's controller imports and asks."""
+
+ROUTER = "serving.runtime.sessions:SessionRouter"
+"""What Serve's handles choose a replica by, where sessions keep theirs."""
 
 REPORT_SECONDS = 1.0
 """How often Serve's handles and replicas tell their figures."""
@@ -91,6 +95,16 @@ def gateway_table(plan: Plan) -> dict[str, Any] | None:
     if not _least(settings_of(plan)):
         table["hold"] = {"requests": scaling.hold_requests, "seconds": scaling.hold_seconds}
     return table
+
+
+def router_config(plan: Plan) -> dict[str, Any]:
+    """Serve's `request_router_config` of a release whose sessions keep their replica, by its name;
+    empty where each request is for itself, and Serve's own router spreads them."""
+    if plan.affinity == "request":
+        return {}
+    most = plan.limits.in_flight
+    told = {"request_router_kwargs": {"at_once": most}} if most else {}
+    return {"request_router_config": {"request_router_class": ROUTER, **told}}
 
 
 def _least(settings: ScalingSettings) -> int:

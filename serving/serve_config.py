@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from llmops.planning import Layout
 from llmops.releases import Release, State
 from serving.engines.settings import EngineRun
-from serving.scaling_config import autoscaled, autoscaling_config, gateway_table
+from serving.scaling_config import autoscaled, autoscaling_config, gateway_table, router_config
 
 GATEWAY = "llmops-gateway"
 """Name of the gateway's application and deployment."""
@@ -92,6 +93,12 @@ def routes(
             entry.pop("scaling", None)
             if (scaling := gateway_table(release.plan)) is not None:
                 entry["scaling"] = scaling
+            entry.pop("affinity", None)
+            if release.plan.affinity != "request":
+                entry["affinity"] = release.plan.affinity
+            entry.pop("shadow", None)
+            if release.plan.shadow:
+                entry["shadow"] = release.plan.shadow
     return {"keys_version": keys_version, "services": services}
 
 
@@ -194,6 +201,16 @@ def _adapters(host: Release, members: Iterable[Release]) -> dict[str, Any]:
     return {"user_config": {"adapters": told}}
 
 
+def _parted(layout: Layout, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the parts of a replica stand: the actor of the first is Serve's, and it starts the
+    others; each takes the same of a machine of its own."""
+    gpus = {"GPU": options["num_gpus"]} if options["num_gpus"] else {}
+    return {
+        "placement_group_bundles": [{**options["resources"], **gpus}] * layout.pipeline,
+        "placement_group_strategy": "STRICT_SPREAD",
+    }
+
+
 def _release_application(
     release: Release, settings: RuntimeSettings, adapters: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -209,12 +226,15 @@ def _release_application(
         "health_check_timeout_s": 30,
         "graceful_shutdown_timeout_s": plan.drain_seconds,
         "graceful_shutdown_wait_loop_s": 0.5,
+        **router_config(plan),
         **adapters,
     }
     if settings.pods is not None:
         deployment["ray_actor_options"]["resources"] = {REPLICA_RESOURCE: 1}
     elif settings.machines:
         deployment["ray_actor_options"]["resources"] = {REPLICA_RESOURCE: OF_A_MACHINE}
+    if plan.layout.pipeline > 1:
+        deployment |= _parted(plan.layout, deployment["ray_actor_options"])
     if autoscaled(plan):
         deployment["autoscaling_config"] = autoscaling_config(plan)
     else:

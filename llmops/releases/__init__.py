@@ -21,10 +21,20 @@ from llmops.releases.model import (
     Step,
     Verify,
     Watch,
+    Watched,
 )
 from llmops.releases.records import Emergency
 from llmops.releases.rollout import next_step
-from llmops.releases.watching import Figures, Verdict, figures_of, joined, judge, step_of
+from llmops.releases.watching import (
+    Figures,
+    Summary,
+    Verdict,
+    figures_of,
+    joined,
+    judge,
+    step_of,
+    summary,
+)
 
 __all__ = [
     "Blocked",
@@ -45,9 +55,11 @@ __all__ = [
     "Stage",
     "State",
     "Step",
+    "Summary",
     "Verdict",
     "Verify",
     "Watch",
+    "Watched",
     "dumps",
     "figures_of",
     "joined",
@@ -57,4 +69,5 @@ __all__ = [
     "records",
     "release_document",
     "step_of",
+    "summary",
 ]

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from llmops.planning import Plan
+from llmops.releases.watching import Summary
 
 
 class State(StrEnum):
@@ -25,6 +26,20 @@ class State(StrEnum):
     FAILED = "failed"
     """Never came to serve: did not start, did not verify, or was worse while it was watched.
     `reason` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A share of the traffic that a release was watched with beside the last good one, and has
+    been: for how long, and what was counted. Times are Unix seconds."""
+
+    share: int
+    since: float
+    until: float
+    new: Summary
+    old: Summary
+    outcome: str
+    """What was made of it, for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,10 @@ class Release:
     """The number whose plan it repeats, when `llmops rollback` made it."""
     watched_since: float | None = None
     """When it was verified and began to get some of the traffic, to be watched."""
+    watched: tuple[Watched, ...] = ()
+    """The shares of the traffic that it has been watched with since then, in order."""
+    ended_by: str = ""
+    """Who ended the watch by hand, for it or against it: user and host."""
     emergency: str = ""
     """Why it was made, or ended, while the service's maintenance windows were closed."""
     emergency_by: str = ""
@@ -52,8 +71,8 @@ class Release:
     """Replicas that it begins with, because the release before it ran so many then, and they were
     more than its lowest number; 0: the lowest."""
     going_back: bool = False
-    """Whether `llmops rollback` made it and has not come to its end: one that is killed is gone on
-    with, even where nothing is seen any more of what it left half done."""
+    """Whether `llmops rollback` made it, or took it back, and has not come to its end: one that is
+    killed is gone on with, even where nothing is seen any more of what it left half done."""
     hosted_by: int | None = None
     """The release in whose engine its adapter is loaded; None where it has an engine of its own."""
 
@@ -94,6 +113,12 @@ class History:
         if live is not None:
             good = [r for r in good if r.plan.identity != live.plan.identity]
         return good[-1] if good else None
+
+    @property
+    def on_watch(self) -> Release | None:
+        """The release that is watched on some of the traffic, if any."""
+        staging = self.staging
+        return staging if staging is not None and staging.watched_since is not None else None
 
     def find(self, number: int) -> Release | None:
         return next((r for r in self.releases if r.number == number), None)
@@ -174,10 +199,11 @@ class Desired:
     drain_seconds: float = 300.0
     given_up: frozenset[int] = frozenset()
     """Live releases that would not start again in this run; they are not tried a second time."""
-    share: int = 10
-    """With `canary`: percent of new requests that the release gets while it is watched."""
+    shares: tuple[int, ...] = (10,)
+    """With `canary`: percent of new requests that the release gets while it is watched, one after
+    the other."""
     watch_seconds: float = 300.0
-    """With `canary`: how long it is watched."""
+    """With `canary`: how long it is watched with each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +235,16 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Compare the release with the one `beside` until a moment (Unix seconds); then record it as
-    live, or as failed."""
+    """Compare the release, which has `share` percent of new requests, with the one `beside` from
+    one moment to another (Unix seconds); then record that, and after the last share that it is
+    live; or that it has failed."""
 
     number: int
     beside: int
+    share: int
+    since: float
     until: float
+    last: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,4 +283,5 @@ Step = Stage | Verify | Shift | Watch | Drain | Remove | Done | Blocked
 __all__ = [
     "Blocked", "Conflict", "Desired", "Done", "Drain", "History", "Observed", "Phase", "Release",
     "ReleaseStore", "Remove", "Seen", "Shift", "Stage", "State", "Step", "Verify", "Watch",
+    "Watched",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from llmops.planning import Plan, Upkeep
-from llmops.releases.model import History, Release, State
+from llmops.releases.model import History, Release, State, Watched
 
 SUPERSEDED = "superseded"
 
@@ -110,7 +110,31 @@ def watch(history: History, number: int, since: float | None) -> History:
     release = history.find(number)
     if release is None or release.state is not State.STAGING:
         return history
-    return history.with_release(replace(release, watched_since=since))
+    return history.with_release(replace(release, watched_since=since, watched=()))
+
+
+def watched(history: History, number: int, watched: Watched) -> History:
+    """Record what came of a share that a release was watched with, unless somebody has ended the
+    watch, who records it."""
+    release = history.on_watch
+    if release is None or release.number != number:
+        return history
+    return history.with_release(replace(release, watched=(*release.watched, watched)))
+
+
+def end_watch(
+    history: History, number: int, watched: Watched, by: str, *, promoted: bool
+) -> History:
+    """End the watch of a release by hand: it is live, or has failed. Nothing changes where it is
+    not watched any more."""
+    release = history.on_watch
+    if release is None or release.number != number:
+        return history
+    ended = replace(release, watched=(*release.watched, watched), ended_by=by)
+    if promoted:
+        return promote(history.with_release(ended), number, watched.until)
+    ended = replace(ended, going_back=True)
+    return fail(history.with_release(ended), number, f"taken back by {by}", watched.until)
 
 
 def begin_with(history: History, number: int, replicas: int) -> History:
@@ -160,7 +184,17 @@ def logged(history: History, keep: int | None) -> frozenset[int]:
 def arrived(history: History) -> History:
     """Record that the rollback or deploy that made the live release has come to its end."""
     live = history.live
-    return history if live is None else history.with_release(replace(live, going_back=False))
+    if live is not None:
+        history = history.with_release(replace(live, going_back=False))
+    return gone(history)
+
+
+def gone(history: History) -> History:
+    """Record that nothing is left of releases that were taken back by hand."""
+    for release in history.releases:
+        if release.going_back and release.state is State.FAILED:
+            history = history.with_release(replace(release, going_back=False))
+    return history
 
 
 def set_draining(history: History, number: int, since: float | None) -> History:

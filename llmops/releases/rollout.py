@@ -83,14 +83,18 @@ def _watch(
     if seen.phase is not Phase.READY:
         # Whatever ended it, nobody is sent there; it is started, verified and watched anew.
         return Shift(beside.number) if seen.share else Stage(wanted.number)
-    rest = observed.of(beside.number).share
-    if (seen.share, rest) != (desired.share, 100 - desired.share):
-        return Shift(wanted.number, desired.share, beside.number)
+    rest, done = observed.of(beside.number).share, len(wanted.watched)
+    # A file that names fewer shares than it has been watched with leaves the last one.
+    share = desired.shares[min(done, len(desired.shares) - 1)]
+    if (seen.share, rest) != (share, 100 - share):
+        return Shift(wanted.number, share, beside.number)
     keep = {wanted.number, beside.number}
     if step := _clear_idle(observed, desired, now, keep):
         return step
-    since = min(wanted.watched_since or now, now)
-    return Watch(wanted.number, beside.number, since + desired.watch_seconds)
+    began = wanted.watched[-1].until if done else wanted.watched_since or now
+    since = min(began, now)
+    until, last = since + desired.watch_seconds, done + 1 >= len(desired.shares)
+    return Watch(wanted.number, beside.number, share, since, until, last)
 
 
 def _hold(observed: Observed, desired: Desired, wanted: Release, now: float) -> Step | None:

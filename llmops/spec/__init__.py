@@ -9,6 +9,7 @@ from llmops.spec.addresses import check as wrong_address
 from llmops.spec.aws import AwsNetwork, AwsTarget
 from llmops.spec.bounds import Between, Form
 from llmops.spec.cloud import HEAD_PORT, CloudTarget
+from llmops.spec.contradictions import SPANS_NOT
 from llmops.spec.document import Document, Finding, Section, Written
 from llmops.spec.fields import FieldDoc, explain, fields
 from llmops.spec.generated import Generated, as_json
@@ -35,6 +36,7 @@ from llmops.spec.starter import check as check_starter
 from llmops.spec.starter import options as starter_options
 from llmops.spec.starter import spelled, starter
 from llmops.spec.strict import STDIN, Placed, read_document, read_one_of, read_text
+from llmops.spec.trying import on_some_traffic, tried
 
 __all__ = [
     "Adapter",
@@ -62,6 +64,7 @@ __all__ = [
     "Name",
     "Parallelism",
     "Placed",
+    "SPANS_NOT",
     "SPEC",
     "STDIN",
     "Trail",
@@ -79,6 +82,7 @@ __all__ = [
     "loads",
     "nearest",
     "page_of",
+    "on_some_traffic",
     "read",
     "read_document",
     "read_one_of",
@@ -89,5 +93,6 @@ __all__ = [
     "spelled",
     "starter",
     "starter_options",
+    "tried",
     "wrong_address",
 ]

@@ -18,6 +18,7 @@ from llmops.spec.document import Section
 from llmops.spec.kubernetes import KubernetesTarget
 from llmops.spec.limits import Concurrent, KeyLimits, Prices, TokensPerDay, TokensPerMinute, Usd
 from llmops.spec.machines import AgentTarget, BareMetalTarget, LocalTarget
+from llmops.spec.routing import Routing
 from llmops.units import Bytes, Duration, Replicas
 from llmops.windows import Window
 
@@ -99,7 +100,9 @@ class Parallelism(Section):
     attention heads."""
 
     pipeline: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Pipeline parallel size: layers are dealt to this many stages. This version takes 1."""
+    """Pipeline parallel size: layers are dealt to this many stages, each on a machine of its own
+    with its tensor parallel ranks inside. For the targets `agent`, `bare_metal` and `aws`; the
+    others run a replica on one machine, and take 1."""
 
     data: Annotated[int, Field(ge=1, le=1024)] = 1
     """Data parallel size: ranks that have everything but the experts for themselves and share
@@ -279,24 +282,30 @@ class Canary(Section):
     """How a new release is tried, where `maintenance.strategy` is `canary`. Changing this alone
     makes no new release."""
 
-    share: Annotated[int, Field(ge=1, le=50)] = 10
-    """Percent of new requests that it gets while it is watched; the last good one has the rest."""
+    steps: Annotated[tuple[Annotated[int, Field(ge=1, le=90)], ...], Field(strict=False)] = (10,)
+    """Percent of new requests that it gets while it is watched, one after the other, such as
+    `[10, 50]`; 1 to 10 of them, each above the one before. The last good one has the rest. After
+    the last step the new one gets all."""
 
     watch: Annotated[Duration, Between("10s", "1d", "10min")] = Duration.parse("5min")
-    """How long it is watched. What is plainly worse is taken back before that."""
+    """How long each step is watched. What is worse is taken back as soon as that is no chance."""
 
     more_failures: Annotated[int, Field(ge=0, le=100)] = 2
-    """Percent of its requests that may fail beyond those of the last good one. A failure that may
-    be chance does not count against it."""
+    """Percent of its requests that may fail beyond those of the last good one, and of its answers
+    that may be empty beyond those. What may be chance does not count against it."""
+
+    more_truncated: Annotated[int, Field(ge=0, le=100)] = 10
+    """Percent of its answers that may end because they are as long as they may be (`finish_reason:
+    length`) beyond those of the last good one."""
 
     slower: Annotated[int, Field(ge=0, le=1000)] = 50
-    """Percent by which its time to first token may be above that of the last good one, for nine of
-    ten streamed requests."""
+    """Percent by which its time to first token, and its time per output token, may be above that of
+    the last good one, for nine of ten streamed requests."""
 
     least_requests: Annotated[int, Field(ge=1, le=100_000)] = 20
-    """Requests that each of the two must have had to be compared. With fewer, only failures count,
-    three or more of them; without these the generation that proved the new release decides alone,
-    and the deploy says so."""
+    """Requests that each of the two must have had in a step to have been compared. With fewer the
+    next step follows all the same, unless the new one was worse beyond chance, and the deploy says
+    so."""
 
 
 class Maintenance(Section):
@@ -371,6 +380,9 @@ class Deployment(Section):
 
     scaling: Scaling = Scaling()
     """How many replicas."""
+
+    routing: Routing = Routing()
+    """Which release, and which replica of it, a request goes to."""
 
     security: Security = Security()
     """Who may ask, and how much."""

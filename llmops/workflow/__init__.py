@@ -5,14 +5,16 @@ done, by compare-and-swap, so that a run killed at any instant is continued by t
 `pulumi up` and `llmops deploy` do passes through here.
 """
 
+from llmops.workflow.by_hand import end_watch, going, promote
 from llmops.workflow.deploying import Confirm, deploy
 from llmops.workflow.ending import clear, destroy
 from llmops.workflow.moving import move
 from llmops.workflow.proposing import Planner, plan
 from llmops.workflow.repeating import repeat, settle
+from llmops.workflow.resuming import resume
 from llmops.workflow.rolling_back import rollback
 
 __all__ = [
-    "Confirm", "Planner", "clear", "deploy", "destroy", "move", "plan", "repeat", "rollback",
-    "settle",
+    "Confirm", "Planner", "clear", "deploy", "destroy", "end_watch", "going", "move", "plan",
+    "promote", "repeat", "resume", "rollback", "settle",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from llmops.policies import Finding, blocking
 from llmops.reconciling import Clock, Sleep, desired_of, reconcile, record, tidy, update
 from llmops.releases import Emergency, History, Release, records
 from llmops.targets import Operator
+from llmops.workflow.by_hand import going, take_back
 
 
 def rollback(
@@ -25,6 +26,7 @@ def rollback(
     service: str,
     number: int | None = None,
     *,
+    by: str = "",
     clock: Clock = time.time,
     gate: Gate = ANY_TIME,
     sleep: Sleep = time.sleep,
@@ -32,12 +34,17 @@ def rollback(
     """Make a new release that repeats an earlier one: the last good before now, or `number`.
 
     It is not watched on some of the traffic first: who rolls back cannot wait, and it was good.
+    Without a number, a release that is watched on some of the traffic is taken back instead,
+    whoever watches it; `by` (user and host) is recorded.
 
     Raises:
         InputError: When there is no such release, or it was never good.
         PolicyError: When a policy forbids by now what was allowed then.
         RefusedError: When the service may not be changed now.
     """
+    history = operator.store.read(service)[0]
+    if number is None and going(history) is not None:
+        return (yield from take_back(operator, history, by, clock, sleep))
     while True:
         with operator.lock(service, "rolled back"):
             history = operator.store.read(service)[0]

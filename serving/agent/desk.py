@@ -1,4 +1,4 @@
-"""The three verbs, from a command's side: plan and ask here, hand one order over, follow it."""
+"""The verbs, from a command's side: plan and ask here, hand one order over, follow it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from llmops import __version__, workflow
 from llmops.errors import InputError, RefusedError, TargetError, UnreachableError
 from llmops.events import Finished, Flow, KeyMade, Planned, Progress
-from llmops.opening import Gate, admit, closed_to
+from llmops.opening import ANY_TIME, Gate, admit, closed_to
 from llmops.planning import Plan
+from llmops.releases import History
 from llmops.spec import Deployment
 from llmops.workflow import Confirm, Planner
 from serving.agent import telling
@@ -119,9 +120,12 @@ class Desk:
             if name not in have:
                 yield KeyMade(plan.service, name, self._keys.declare(plan.service, name))
 
-    def rollback(self, service: str, number: int | None, gate: Gate) -> Flow[Finished]:
-        """Name the release to repeat, and have it done."""
+    def rollback(self, service: str, number: int | None, gate: Gate, by: str) -> Flow[Finished]:
+        """Name the release to repeat, and have it done; or have the one on watch taken back."""
         yield from self._watch.found()
+        history = self._target.store.read(service)[0]
+        if number is None and workflow.going(history) is not None:
+            return (yield from self._by_hand(history, gate, by, promoted=False))
         order = self._order(service, gate, verb="rollback", release=number)
         pending = self._at_work(order)
         if pending is not None and number is None:
@@ -138,6 +142,34 @@ class Desk:
                 f"{service} has no earlier good release", hint=f"llmops history {service}"
             )
         return earlier.number
+
+    def promote(self, service: str, by: str) -> Flow[Finished]:
+        """Have the release on watch get all traffic."""
+        lease = yield from self._watch.found()
+        self._same_version(lease)
+        history = self._target.store.read(service)[0]
+        return (yield from self._by_hand(history, ANY_TIME, by, promoted=True))
+
+    def _by_hand(self, history: History, gate: Gate, by: str, *, promoted: bool) -> Flow[Finished]:
+        """Record that the watch has ended: whoever carries out an order reads it. Where there is
+        none any more, there is one to do what is left."""
+        service, number = history.service, None
+        if history.on_watch is not None:
+            number = workflow.end_watch(
+                self._target, history, by, promoted=promoted, clock=self._clock
+            ).number
+        pending = next((ref for ref in self._orders.pending() if ref.service == service), None)
+        if pending is None or number is None:
+            verb = "promote" if promoted else "rollback"
+            return (yield from self._placed(self._order(service, gate, verb=verb)))
+        outcome = yield from self._follower.follow(pending)  # whose command takes it back, if any
+        ended = self._target.store.read(service)[0]
+        if outcome.fault is not None and promoted:
+            raise error_of(outcome.fault)
+        release = ended.find(number) if promoted else ended.live
+        finished = Finished(release, True, outcome.url or self._target.url(service))
+        yield finished
+        return finished
 
     def destroy(self, service: str, gate: Gate) -> Flow[Finished]:
         """Have everything of the service taken away."""

@@ -1,4 +1,4 @@
-"""The target `agent` as a command sees it: an Observer, and three verbs that hand an order over.
+"""The target `agent` as a command sees it: an Observer, and verbs that hand an order over.
 
 Nothing here does a step. What is read comes from the store, and what only the machine can tell is
 asked of its agent; so history, keys and the last status are there without one.
@@ -245,10 +245,14 @@ class AgentTarget:
         return (yield from self._desk.deploy(deployment, confirm, unattended, planner, gate))
 
     def rollback(
-        self, service: str, number: int | None = None, *, gate: Gate = ANY_TIME
+        self, service: str, number: int | None = None, *, by: str = "", gate: Gate = ANY_TIME
     ) -> Flow[Finished]:
         """Have the agent repeat an earlier release; see `llmops.workflow.rollback`."""
-        return (yield from self._desk.rollback(service, number, gate))
+        return (yield from self._desk.rollback(service, number, gate, by or desk.who()))
+
+    def promote(self, service: str, *, by: str = "") -> Flow[Finished]:
+        """Have the release on watch get all traffic; see `llmops.workflow.promote`."""
+        return (yield from self._desk.promote(service, by or desk.who()))
 
     def destroy(self, service: str, *, gate: Gate = ANY_TIME) -> Flow[Finished]:
         """Have the agent take the service away; see `llmops.workflow.destroy`."""

@@ -8,7 +8,6 @@ URL. It knows no Ray and no engine: it sends what it has let through to an Upstr
 from __future__ import annotations
 
 import json
-import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -27,7 +26,9 @@ from serving.gateway.ledger import Ledger
 from serving.gateway.limiter import Book, Limiter, LocalLimiter
 from serving.gateway.metrics import Metrics
 from serving.gateway.presence import Replicas
+from serving.gateway.routing import Routing
 from serving.gateway.scaling import Scaling
+from serving.gateway.shadows import Shadows
 from serving.gateway.turns import Turns
 from serving.gateway.upstream import ReleaseRef, Upstream
 
@@ -40,7 +41,6 @@ BODY_DEADLINE = 30.0
 """Seconds in which a request's body must have arrived."""
 HEALTHY_FOR = 150.0
 """Seconds after a real generation during which a service counts as healthy."""
-RELEASE_HEADER = b"llmops-release"
 KEY_HEADER = b"x-api-key"
 """Where the key may stand as well: a proxy on the way, such as that of a Kubernetes API server,
 takes `Authorization` for itself."""
@@ -61,6 +61,7 @@ class App:
         defences: Defences | None = None,
         body_deadline: float = BODY_DEADLINE,
         limiter: Limiter | None = None,
+        secret: bytes | None = None,
     ) -> None:
         self._config = config
         self._keyring = keyring
@@ -70,6 +71,7 @@ class App:
         self._defences = defences or Defences()
         self._body_deadline = body_deadline
         self._allowance = Allowance(limiter or LocalLimiter(Book(), clock), metrics)
+        self._routing = Routing(secret or secrets.token_bytes(32))
         self.turns = Turns()
         self.turns.follow(config.services)
         self._leaving = False
@@ -78,6 +80,10 @@ class App:
         self.scaling = Scaling(clock)
         self.scaling.follow(config.services)
         self._forwarder = Forwarder(upstream, self.ledger, metrics, clock, self.scaling)
+        self._shadows = Shadows(
+            upstream, metrics, audit, clock, self.turns.spare, self.scaling.asleep
+        )
+        self._shadows.follow(config.services)
 
     def reconfigure(self, config: GatewayConfig) -> None:
         """Use this table from the next request on; read the keys again if they have changed."""
@@ -88,6 +94,7 @@ class App:
         self.ledger.compared.follow(config.services)
         self.turns.follow(config.services)
         self.scaling.follow(config.services)
+        self._shadows.follow(config.services)
 
     def leave(self) -> None:
         """End each connection with its next answer: this gateway is about to be taken away."""
@@ -137,6 +144,7 @@ class App:
                     **self.ledger.figures(name, now),
                     **self.turns.figures(name),
                     **self.scaling.state(name),
+                    **self._shadows.figures(name),
                 }
                 for name, service in self._config.services.items()
             },
@@ -287,7 +295,7 @@ class App:
 
     async def _pass_through(self, exchange: Exchange, service: str) -> None:
         """What an endpoint without an allowlist would do; reached only when a test wants it."""
-        release = self._choose(exchange, service, None)
+        release = self._routing.choose(exchange, service, self._config.services[service], None)
         body = await exchange.read(2**20, self._body_deadline)
         await self._forwarder.forward(exchange, release, body, stream=False, wants_usage=True)
 
@@ -304,16 +312,20 @@ class App:
         table = self._config.services[model]
         table = table.within(_limits(exchange, table, own=model == home))
         checked = bounds.check(exchange.path, document, table, self._defences)
+        exchange.session = self._routing.session(exchange, home, key, table.affinity)
         body = await self._set_aside(exchange, document, checked, table)
+        stream = bool(checked.get("stream"))
         async with self.turns.turn(exchange, service):
-            await self._forwarder.forward(
-                exchange,
-                self._choose(exchange, service, key),
-                body,
-                stream=bool(checked.get("stream")),
-                wants_usage=bounds.wants_usage(document),
-                wants_each=bounds.wants_each(document),
-            )
+            release = self._routing.choose(exchange, service, self._config.services[service], key)
+            with self._shadows.beside(exchange, release, body, stream=stream):
+                await self._forwarder.forward(
+                    exchange,
+                    release,
+                    body,
+                    stream=stream,
+                    wants_usage=bounds.wants_usage(document),
+                    wants_each=bounds.wants_each(document),
+                )
 
     async def _set_aside(
         self, exchange: Exchange, document: dict[str, Any], checked: dict[str, Any], table: Service
@@ -331,32 +343,6 @@ class App:
             body = bounds.encode(checked)
         await self._allowance.reserve(exchange, table.limits, most)
         return body
-
-    def _choose(self, exchange: Exchange, service: str, key: Key | None) -> ReleaseRef:
-        """The release that answers: by share, or the one that the machine's own key names."""
-        releases = self._config.services[service].releases
-        named = exchange.header(RELEASE_HEADER)
-        if named and key is not None and key.operator:
-            wanted = named[0].decode("latin-1")
-            if wanted not in {str(share.release) for share in releases}:
-                raise answers.bad(f"{service} has no release {wanted[:20]}")
-            exchange.named = True
-            return ReleaseRef(service, int(wanted))
-        total = sum(share.share for share in releases)
-        if not total:
-            raise Refusal(
-                503,
-                "no_release",
-                f"no release of {service} serves now",
-                kind="server_error",
-                headers=(("retry-after", "5"),),
-            )
-        point = random.uniform(0, total)  # noqa: S311 - spreads load, guards nothing
-        for share in releases:
-            point -= share.share
-            if share.share and point <= 0:
-                return ReleaseRef(service, share.release)
-        return ReleaseRef(service, max(s.release for s in releases if s.share))
 
 
 def _limits(exchange: Exchange, table: Service, *, own: bool) -> Limits:

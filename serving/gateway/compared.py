@@ -26,7 +26,11 @@ OVERLOADED = "overloaded"
 class _Count:
     requests: int = 0
     failures: int = 0
+    cut: int = 0
+    empty: int = 0
+    truncated: int = 0
     ttft: Counter[int] = field(default_factory=Counter)
+    tpot: Counter[int] = field(default_factory=Counter)
 
 
 class Compared:
@@ -66,17 +70,22 @@ class Compared:
             if refusal.status >= 500 or refusal.reason == OVERLOADED:
                 _add(count, exchange, failed=True)
             raise
-        _add(count, exchange, failed=exchange.cut is not None and exchange.cut >= 500)
+        cut = exchange.cut is not None and exchange.cut >= 500
+        count.cut += cut
+        _add(count, exchange, failed=cut)
 
     def figures(self, service: str) -> dict[str, Any]:
-        """By release: requests, failures, and streamed requests by the step of their first token;
-        empty while one release has all the traffic."""
+        """By release: what `releases.Figures` holds; empty while one has all the traffic."""
         return {
             "compared": {
                 str(one.number): {
                     "requests": count.requests,
                     "failures": count.failures,
-                    "ttft": {str(step): hits for step, hits in sorted(count.ttft.items())},
+                    "cut": count.cut,
+                    "empty": count.empty,
+                    "truncated": count.truncated,
+                    "ttft": _told(count.ttft),
+                    "tpot": _told(count.tpot),
                 }
                 for one, count in self._counts.items()
                 if one.service == service
@@ -87,5 +96,16 @@ class Compared:
 def _add(count: _Count, exchange: Exchange, *, failed: bool) -> None:
     count.requests += 1
     count.failures += failed
-    if not failed and exchange.tally.ttft is not None:
-        count.ttft[step_of(exchange.tally.ttft)] += 1
+    if failed:
+        return
+    tally = exchange.tally
+    count.empty += tally.empty
+    count.truncated += tally.truncated
+    if tally.ttft is not None:
+        count.ttft[step_of(tally.ttft)] += 1
+    if tally.tpot is not None:
+        count.tpot[step_of(tally.tpot)] += 1
+
+
+def _told(times: Counter[int]) -> dict[str, int]:
+    return {str(step): hits for step, hits in sorted(times.items())}

@@ -6,7 +6,7 @@ Plain values parsed strictly from `user_config`. It never holds a key: only the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -126,6 +126,11 @@ class Service(_Table):
     """Longest request in tokens."""
     scaling: Scaling | None = None
     """None where the number of replicas is fixed."""
+    affinity: Literal["request", "header", "key"] = "request"
+    """What makes requests a session, which keeps its release and its replica."""
+    shadow: int = Field(default=0, ge=0, le=100)
+    """Percent of the requests that the release gets as well that does not answer them, while two
+    share the traffic."""
 
     def within(self, limits: Limits) -> Service:
         """The same service with other limits."""

@@ -2,8 +2,9 @@
 
 It counts tokens, keeps the usage event from a client that did not ask for it, and knows whether
 the stream has come to its own end: what stops without `data: [DONE]` was cut, and is never passed
-off as a whole answer. It looks into an event only where a field that matters is named in it, since
-most events are one token. Events end with an empty line (`\\n\\n`), as vLLM writes them.
+off as a whole answer. It looks into an event only where a field that matters is named in it, and
+until something has been said, since most events are one token. Events end with an empty line
+(`\\n\\n`), as vLLM writes them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ DONE = b"data: [DONE]"
 # Inside a JSON string these quotes would be escaped, so what a model writes cannot look like them.
 USAGE = b'"usage":'
 ERROR = b'"error":'
+LENGTH = b'"finish_reason":"length"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,10 @@ class Events:
         self.usage: Usage | None = None
         self.tokens = 0
         """Events that carried tokens: what is known of their number when no usage came."""
+        self.said = False
+        """Whether anything has been said: text, reasoning, a refusal, a call of a tool."""
+        self.truncated = False
+        """Whether a choice ended because it was as long as it may be."""
         self.done = False
         """Whether the stream has come to its own end."""
         self.error: Refusal | None = None
@@ -82,6 +88,10 @@ class Events:
                     event = _without_usage(document)
         if event.startswith(b"data: "):
             self.tokens += 1
+            if not self.said:
+                self.said = says(_parsed(event))
+            if LENGTH in event:
+                self.truncated = True
         return event
 
 
@@ -100,6 +110,28 @@ def read_usage(document: dict[str, Any]) -> Usage | None:
     if not isinstance(prompt, int) or not isinstance(completion, int):
         return None
     return Usage(prompt, completion)
+
+
+def says(document: dict[str, Any]) -> bool:
+    """Whether any choice of an answer or an event holds something but a role."""
+    return any(_says(choice) for choice in _choices(document))
+
+
+def is_truncated(document: dict[str, Any]) -> bool:
+    """Whether any choice of an answer ended because it was as long as it may be."""
+    return any(choice.get("finish_reason") == "length" for choice in _choices(document))
+
+
+def _choices(document: dict[str, Any]) -> list[dict[str, Any]]:
+    found = document.get("choices")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _says(choice: dict[str, Any]) -> bool:
+    if choice.get("text"):
+        return True
+    made = choice.get("delta") or choice.get("message")
+    return isinstance(made, dict) and any(v for name, v in made.items() if name != "role")
 
 
 def parsed(document: bytes) -> dict[str, Any]:

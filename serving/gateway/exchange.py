@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from serving.gateway import answers
 from serving.gateway.answers import Refusal
-from serving.gateway.events import Events, Usage, parsed, read_usage
+from serving.gateway.events import Events, Usage, is_truncated, parsed, read_usage, says
 from serving.gateway.keys import Key
 from serving.gateway.limiter import Ask, Tokens
 from serving.gateway.upstream import Headers, ReleaseRef, UpstreamGone, UpstreamResponse
@@ -36,6 +36,10 @@ class Tally:
     tpot: float | None = None
     counted: bool = False
     """Whether these are the engine's own numbers."""
+    empty: bool = False
+    """Whether it is whole, and says nothing."""
+    truncated: bool = False
+    """Whether it ended because it was as long as it may be."""
 
     @property
     def total(self) -> int:
@@ -99,6 +103,8 @@ class Exchange:
         """Whether a stream was begun of which nothing has come yet."""
         self.named = False
         """Whether the request itself says which release is to answer."""
+        self.session = ""
+        """What its session is known by, where its service keeps sessions together."""
         self.closing = False
         """Whether the client is told to connect anew for its next request."""
         self._receive = receive
@@ -106,6 +112,15 @@ class Exchange:
         self._now = now
         self._began = time.monotonic()
         self._disconnect: asyncio.Task[None] | None = None
+
+    def shadow(self, release: ReleaseRef, now: float) -> Exchange:
+        """The same request for another release, from the same moment on: its client never hangs
+        up, and hears nothing."""
+        scope = {"type": "http", "method": self.method, "path": self.path, "headers": []}
+        made = Exchange(scope, _silence, _nobody, f"{self.id}-shadow", now)
+        made.key, made.service, made.session = self.key, self.service, self.session
+        made.release, made._began = release, self._began
+        return made
 
     def header(self, name: bytes) -> list[bytes]:
         """Every value that was sent under `name`."""
@@ -234,7 +249,9 @@ class Exchange:
                 events = Events(wants_usage=wants_usage, wants_each=wants_each)
                 await self._relay_stream(begun, kept, events)
                 return
-            usage = read_usage(parsed(begun.first))
+            document = parsed(begun.first)
+            self.tally.empty, self.tally.truncated = not says(document), is_truncated(document)
+            usage = read_usage(document)
             if usage is None:
                 self.failure = "no usage"
             else:
@@ -273,6 +290,7 @@ class Exchange:
 
     def _count(self, events: Events, last: float) -> None:
         tally = self.tally
+        tally.empty, tally.truncated = events.done and not events.said, events.truncated
         if events.usage is not None:
             tally.count(events.usage)
         else:
@@ -352,6 +370,15 @@ class Exchange:
             "seconds": round(now - self._now, 4),
             "failure": self.failure,
         }
+
+
+async def _silence() -> MutableMapping[str, Any]:
+    await asyncio.Event().wait()
+    return {}
+
+
+async def _nobody(_: MutableMapping[str, Any]) -> None:
+    """Takes what is sent, and does nothing with it."""
 
 
 def _route(path: str) -> str:

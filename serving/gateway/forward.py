@@ -63,6 +63,7 @@ class Forwarder:
             headers=[("content-type", "application/json"), ("x-request-id", exchange.id)],
             body=body,
             request_id=exchange.id,
+            session=exchange.session,
         )
         who = (release.service, str(release.number), exchange.key.name if exchange.key else "")
         await self._scaling.hold(exchange, release, stream=stream)

@@ -40,6 +40,12 @@ class Metrics:
             ("service", "key", "limit"),
             registry=r,
         )
+        self.shadows = Counter(
+            "llmops_shadows",
+            "Requests that another release was sent too, by what became of that",
+            ("service", "release", "outcome"),
+            registry=r,
+        )
         self.in_flight = Gauge("llmops_in_flight", "Requests in flight", WHO, registry=r)
 
     def app(self) -> Any:

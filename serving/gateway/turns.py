@@ -55,6 +55,12 @@ class Turns:
         queue = self._queues.get(service)
         return {"waiting": queue.waiting if queue else 0}
 
+    def spare(self, service: str) -> bool:
+        """Whether a further request of a service would have its turn at once."""
+        queue = self.of(service)
+        room = queue.capacity is None or queue.in_flight < queue.capacity
+        return room and not queue.waiting
+
     @asynccontextmanager
     async def turn(self, exchange: Exchange, service: str) -> AsyncIterator[None]:
         """Wait for a request's turn, which lasts until the end of this. A request that has no

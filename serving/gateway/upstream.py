@@ -37,6 +37,8 @@ class UpstreamRequest:
     headers: Headers
     body: bytes
     request_id: str
+    session: str = ""
+    """Requests with the same one are best answered by one replica; empty for any."""
 
 
 @dataclass(frozen=True, slots=True)

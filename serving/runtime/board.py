@@ -10,6 +10,7 @@ which Serve drops with its controller and begins anew for each release.
 from __future__ import annotations
 
 import json
+import secrets
 from typing import Any
 
 from ray.experimental import internal_kv
@@ -17,6 +18,8 @@ from ray.experimental import internal_kv
 NAMESPACE = b"llmops"
 FRESH = 5.0
 """Seconds after which a gateway's figures say nothing any more."""
+SECRET = 32
+"""Bytes of a secret."""
 
 
 def post_load(application: str, gateway: str, figures: dict[str, Any]) -> None:
@@ -54,6 +57,19 @@ def startup(service: str) -> float | None:
     """How long a replica of the service takes to start; None before it was ever measured here."""
     found = _get(f"startup/{service}".encode())
     return None if found is None else float(found["seconds"])
+
+
+def secret(name: str) -> bytes:
+    """Random bytes that all processes of the runtime share, and that go no further: made by whoever
+    asks for the name first."""
+    key = f"secret/{name}"
+    internal_kv._internal_kv_put(  # noqa: SLF001
+        key, secrets.token_bytes(SECRET), overwrite=False, namespace=NAMESPACE
+    )
+    found: bytes = internal_kv._internal_kv_get(  # noqa: SLF001
+        key.encode(), namespace=NAMESPACE
+    )
+    return found
 
 
 def _put(key: str, document: dict[str, Any]) -> None:

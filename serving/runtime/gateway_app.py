@@ -43,7 +43,7 @@ from serving.gateway import (
     UpstreamResponse,
     gateway_server,
 )
-from serving.runtime import loopback
+from serving.runtime import board, loopback
 from serving.runtime.limits import SharedLimiter
 from serving.runtime.paths import RuntimePaths
 from serving.runtime.versions import versions
@@ -94,9 +94,10 @@ class ServeUpstream:
         # no release and names none: it is told only where an engine answers for several.
         hosted = release in self._engines
         asked = (release.number,) if hosted else ()
-        pieces = self._handle(release).remote(
-            request.method, request.path, request.headers, request.body, *asked
-        )
+        handle = self._handle(release)
+        if request.session:
+            handle = handle.options(session_id=request.session)
+        pieces = handle.remote(request.method, request.path, request.headers, request.body, *asked)
         try:
             with _translated():
                 status, headers = await anext(pieces)
@@ -191,6 +192,7 @@ class Gateway:
             metrics=self._metrics,
             audit=Audit(paths.audit),
             limiter=limiter,
+            secret=board.secret("sessions"),
         )
         self._tls = ServerTls(*map(Path, args["tls"])) if "tls" in args else None
         ops = _listen(args["host"] if "keys" in args else "127.0.0.1", args["metrics_port"])

@@ -1,13 +1,15 @@
 """The host: the one process that starts Ray and Serve, and offers control of them.
 
 Run as `python -m serving.runtime.host HOME ADDRESS PORT [CERT KEY]`. It knows nothing of releases:
-it applies the config it is handed, and tells what is there. Its control API listens on a Unix
-socket in a directory that only its user can enter; it has no other door.
+it applies the config it is handed, tells what is there, and has a watch gone on with whose command
+is gone (`minding`). Its control API listens on a Unix socket in a directory that only its user can
+enter; it has no other door.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -15,6 +17,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from serving.runtime.launcher import free_port
+from serving.runtime.minding import Minder
 from serving.runtime.paths import LOOPBACK_ONLY, NODE_ADDRESS, RuntimePaths
 from serving.runtime.versions import versions
 from serving.serve_config import GATEWAY, GATEWAY_RESOURCE, REPLICA, REPLICA_RESOURCE
@@ -48,6 +52,7 @@ class Host:
             "tls": tls or None,
         }
         self._started_at = psutil.Process().create_time()
+        self._minder = Minder(home)
 
     def start(self) -> None:
         """Start Ray and Serve in this process's own session; takes some ten seconds."""
@@ -163,20 +168,29 @@ class Host:
         except Exception as error:  # Serve raises many kinds; each is told to the caller
             log.exception("config refused")
             return PlainTextResponse(f"{type(error).__name__}: {error}", status_code=400)
+        self._minder.follow(document)
         return PlainTextResponse("ok")
 
     async def alive(self, _request: Request) -> Response:
         return PlainTextResponse("ok")
 
+    @contextlib.asynccontextmanager
+    async def _minding(self, _app: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._minder.run())
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
     def control_app(self) -> Starlette:
-        """The control API."""
+        """The control API; while it is up, services that nobody watches are minded."""
         return Starlette(
+            lifespan=self._minding,
             routes=[
                 Route("/alive", self.alive),
                 Route("/state", self.state),
                 Route("/inside", self.inside),
                 Route("/config", self.config, methods=["PUT"]),
-            ]
+            ],
         )
 
 

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from ray import serve
 
-from llmops.events import Progress
 from serving.engines import Adapters, EngineRun, UnknownReleaseError, call
 from serving.runtime import loopback
 from serving.runtime.paths import RuntimePaths
 from serving.serve_config import ANSWERED_BY, REPLICA
 
 if TYPE_CHECKING:
-    from serving.models import Models
+    from serving.engines import Place
+    from serving.runtime.parts import PartEndedError
 
 if loopback.wanted():
     loopback.keep_serve_on_loopback()
@@ -44,9 +44,12 @@ class Replica:
         self._fetch, self._pod = fetch, pod
         self._stack = contextlib.AsyncExitStack()
         self._adapters: Adapters | None = None
+        self._starting = True
+        self._totals = {"asked": 0, "answered": 0}
         self._own_log()
         try:
             await self._start()
+            self._starting = False
         except BaseException as error:  # told to the user by cause, whatever it was
             await self._report(error)
             raise
@@ -69,17 +72,15 @@ class Replica:
 
     async def _start(self) -> None:
         from serving.engines import vllm
-        from serving.models import Models
+        from serving.runtime.weights import weights
 
         began = time.monotonic()
-        vllm.prepare(self._run)
-        models = Models(self._paths.models)
-        if self._fetch:
-            await asyncio.to_thread(self._have, models)
-        directory = await asyncio.to_thread(models.verified, self._run.source, self._run.revision)
+        place = await self._parted() if self._run.pipeline > 1 else None
+        vllm.prepare(self._run, place)
+        directory = await asyncio.to_thread(weights, self._paths, self._run, fetch=self._fetch)
         log.info("weights verified after %.1f s", time.monotonic() - began)
         self._client, self._app = await self._stack.enter_async_context(
-            vllm.start(self._run, directory)
+            vllm.start(self._run, directory, place)
         )
         if self._run.adapter_rank:
             self._adapters = Adapters(
@@ -87,6 +88,24 @@ class Replica:
                 self._adapter, self._adapter_tried, vllm.adapter,
             )  # fmt: skip
         log.info("engine ready after %.1f s", time.monotonic() - began)
+
+    async def _parted(self) -> Place:
+        """The further parts of a replica over several machines, begun and watched."""
+        from serving.runtime.parts import Parts
+
+        self._parts = Parts(str(self._paths.home), self._run, fetch=self._fetch)
+        place = await self._parts.begin()
+        self._parts.watch(self._lost)
+        return place
+
+    def _lost(self, error: PartEndedError) -> None:
+        """A part has ended: so does all of the replica. Serve starts another."""
+        from serving.runtime.parts import end_at_once
+
+        log.error("%s", error.message)
+        if self._starting:
+            self._leave_word(self._run.release, error.message, error.hint)
+        end_at_once()
 
     def _adapter(self, source: str, digest: str) -> Path:
         """Folder of an adapter, checked against what was planned with."""
@@ -100,17 +119,6 @@ class Replica:
             self._leave_word(release, f"its adapter cannot be loaded: {cause}", "")
         else:
             self._paths.failure(self._run.service, release).unlink(missing_ok=True)
-
-    def _have(self, models: Models) -> None:
-        """Fetch the weights into this pod's own cache, unless they are there. It tells of itself
-        several times a second: what is new of that is logged."""
-        logged = ""
-        for moment in models.ensure(self._run.source, self._run.revision):
-            if isinstance(moment, Progress):
-                percent = f" {moment.percent:.0f} %" if moment.percent is not None else ""
-                if (text := f"{moment.reason}{percent}") != logged:
-                    log.info("fetching weights: %s", text)
-                logged = text
 
     async def _report(self, error: BaseException) -> None:
         from serving.engines.causes import find_cause
@@ -152,12 +160,14 @@ class Replica:
             body = await self._adapters.body(release, body)
         elif release != self._run.release:
             raise UnknownReleaseError(f"this is release {self._run.release}, not {release}")
+        self._totals["asked"] += 1
         async for piece in call(self._app, method, path, headers, body):
             if isinstance(piece, tuple):
                 status, told = piece
                 yield status, [*told, (ANSWERED_BY, str(release))]
             else:
                 yield piece
+        self._totals["answered"] += 1  # to its end: nobody hung up, and nothing failed
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Asked by Serve where the number of replicas follows the load."""
@@ -176,6 +186,9 @@ class Replica:
         await self._client.check_health()
 
     async def __del__(self) -> None:
+        from serving.engines import vllm
+
+        log.info("engine ends: %s", json.dumps(self._totals | vllm.totals()))
         await self._stack.aclose()
 
 

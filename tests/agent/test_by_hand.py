@@ -12,6 +12,8 @@ import pytest
 
 from llmops import watched
 from llmops.errors import InputError, LlmopsError
+from llmops.events import Finished
+from llmops.releases import Release
 from serving.agent.orders import Orders
 from serving.agent.words import Fault, Outcome
 from tests.agent.test_agent import Site
@@ -35,6 +37,11 @@ def until(look: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def served(finished: Finished) -> Release:
+    assert finished.release is not None
+    return finished.release
+
+
 class Watching:
     """A command that deploys, and whose release is watched until somebody ends that."""
 
@@ -49,7 +56,7 @@ class Watching:
         deployment = make_deployment("two", strategy="canary", canary={"watch": "1d"})
         try:
             flow = self._site.command().deploy(deployment, planner=plan_of)
-            self.ended = run(flow)[1].release.number
+            self.ended = served(run(flow)[1]).number
         except LlmopsError as error:
             self.ended = error.message
 
@@ -68,7 +75,7 @@ def test_the_command_that_deploys_ends_well_when_another_promotes(site: Site) ->
         deploys = Watching(site)
         _, finished = run(site.command().promote(SERVICE, by=BY))
         assert deploys.end() == 2
-    assert (finished.release.number, finished.release.ended_by) == (2, BY)
+    assert (served(finished).number, served(finished).ended_by) == (2, BY)
     assert (states(site), site.machine.shares) == (["retired", "live"], {2: 100})
 
 
@@ -78,7 +85,7 @@ def test_the_command_that_deploys_fails_when_another_takes_it_back(site: Site) -
         deploys = Watching(site)
         _, finished = run(site.command().rollback(SERVICE, by=BY))
         assert "release 2 was taken back by ann@desk; release 1 still serves" in deploys.end()
-    assert finished.release.number == 1
+    assert served(finished).number == 1
     assert (states(site), site.machine.shares) == (["live", "failed"], {1: 100})
 
 
@@ -97,8 +104,7 @@ def test_where_no_order_is_left_there_is_one_to_end_it(
         command = site.command()
         verb = command.promote if promoted else command.rollback
         _, finished = run(verb(SERVICE, by=BY))
-    assert finished.release is not None
-    assert finished.release.number == serves
+    assert served(finished).number == serves
     assert site.machine.shares == {serves: 100}
     assert orders.pending() == ()
 

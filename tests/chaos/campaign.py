@@ -224,7 +224,7 @@ class Campaign:
         return self.stage.folder / f"{NAME}.yaml"
 
     def _spec(self, voice: str) -> None:
-        model = make_tiny_model(self.folder / "models" / voice, says=voice)
+        model = make_tiny_model(self.folder / "models" / voice, voice)
         section = f"{{source: 'file://{model}', context: 512}}"
         scaling = f"{{replicas: {self.aim.replicas}, target_in_flight: 256, max_in_flight: 256}}"
         sections = {"model": section, "scaling": scaling} | SECTIONS

@@ -158,7 +158,9 @@ def test_an_argument_that_the_engine_does_not_know_points_to_the_line(shell: She
     assert "max_num_seqs" in done.stderr
 
 
-@pytest.mark.parametrize("verb", [["deploy"], ["destroy", "demo"], ["rollback", "demo"]])
+@pytest.mark.parametrize(
+    "verb", [["deploy"], ["destroy", "demo"], ["promote", "demo"], ["rollback", "demo"]]
+)
 def test_what_changes_asks_and_refuses_where_nobody_can_answer(
     shell: Shell, verb: list[str]
 ) -> None:

@@ -13,7 +13,7 @@ from cli.history import _note
 from cli.output import Drawer, repeat
 from llmops.errors import InputError
 from llmops.events import Progress
-from llmops.releases import State
+from llmops.releases import State, Summary, Watched
 from llmops.windows import DAYS
 from tests.cli.test_command_line import DEMO, Shell
 from tests.releases.plans import release
@@ -70,6 +70,13 @@ def test_the_history_tells_emergencies_and_watches() -> None:
     watched = release(3, State.STAGING, watched_since=5.0)
     assert _note(watched) == "watched with 10 % of the traffic"
     assert _note(replace(watched, state=State.LIVE)) == ""
+    old = Summary(180, 1, 0, 0, 9, 0.12, 0.02)
+    step = Watched(10, 5.0, 9.0, Summary(20, 0, 0, 0, 1, 0.11, 0.0213), old, "no worse")
+    promoted = replace(watched, state=State.LIVE, watched=(step,), ended_by="ann@desk")
+    assert _note(promoted) == (
+        "10 %: no worse, 0/20 failed (1/180), 1 truncated (9), TTFT 110 ms (120),"
+        " TPOT 21.3 ms (20); promoted by ann@desk"
+    )
     assert _note(release(3, State.LIVE, rollback_of=1)) == "repeats release 1"
 
 

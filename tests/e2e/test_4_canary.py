@@ -10,7 +10,7 @@ from tests.e2e.conftest import Service
 from tests.e2e.stage import Stage
 from tests.e2e.test_3_releases import Traffic
 
-CANARY = "strategy: canary, canary: {share: 40, watch: 30s, least_requests: 10}"
+CANARY = "strategy: canary, canary: {steps: [40], watch: 30s, least_requests: 10}"
 
 
 def test_a_release_is_watched_on_some_of_the_traffic_and_loses_no_request(

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY, Gauge
 from llmops.errors import InputError
 from llmops.planning import make_plan
 from llmops.releases import Release, State
-from serving.engines import EngineRun
+from serving.engines import EngineRun, Place
 from serving.engines.vllm import command, environment, figures
 from tests.planning.worlds import GPU, deployment, make_facts
 
@@ -162,3 +162,33 @@ def test_settings_travel_as_plain_data(run: EngineRun) -> None:
     import json
 
     assert EngineRun(**json.loads(json.dumps(run.document()))) == run
+
+
+FIRST = Place(rank=0, address="10.0.0.3", interface="eth1", meeting="10.0.0.3", port=10123)
+SECOND = replace(FIRST, rank=1, address="10.0.0.4")
+
+
+def test_stages_meet_at_the_first_and_only_it_answers() -> None:
+    meet = [
+        "--distributed-executor-backend", "mp", "--pipeline-parallel-size", "2", "--nnodes", "2",
+        "--node-rank", "0", "--master-addr", "10.0.0.3", "--master-port", "10123",
+    ]  # fmt: skip
+    run = replace(GPU_RUN, pipeline=2)
+    assert command(run, MODEL, FIRST)[-len(meet) :] == meet
+    second = command(run, MODEL, SECOND)
+    assert second[second.index("--node-rank") + 1] == "1"
+    assert second[-1] == "--headless"
+    assert "--headless" not in command(run, MODEL, FIRST)
+
+
+def test_stages_talk_over_the_network_of_their_ray() -> None:
+    told = environment(replace(CPU_RUN, pipeline=2, kv_cache_bytes=2 * 2**30), SECOND)
+    assert told["VLLM_HOST_IP"] == "10.0.0.4"
+    assert (told["GLOO_SOCKET_IFNAME"], told["NCCL_SOCKET_IFNAME"]) == ("eth1", "=eth1")
+    assert told["VLLM_CPU_KVCACHE_SPACE"] == "1", "the cache is of all stages"
+
+
+def test_the_cpu_engine_of_a_stage_is_warmed_up_so_that_it_has_its_buffers() -> None:
+    arguments = command(replace(CPU_RUN, pipeline=2), MODEL, FIRST)
+    assert "--enforce-eager" not in arguments
+    assert '--compilation-config={"mode": 1, "cudagraph_mode": "NONE"}' in arguments

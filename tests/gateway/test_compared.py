@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.gateway.fakes import (
     refused,
     streamed,
     token,
+    usage,
 )
 
 GONE = UpstreamGone("gone")
@@ -55,30 +57,103 @@ async def test_each_release_is_counted_for_itself(gate: Gate) -> None:
     figures = counted(gate)
     asked = [release.number for release, _ in gate.upstream.requests]
     assert {n: f.requests for n, f in figures.items()} == {n: asked.count(n) for n in (3, 4)}
-    assert sum(f.streamed for f in figures.values()) == 10
+    assert sum(sum(f.ttft.values()) for f in figures.values()) == 10
     assert not any(f.failures for f in figures.values())
 
 
 STREAM = {"stream": True}
-FAILURES: dict[str, tuple[list[Any], dict[str, bool]]] = {
-    "its replica is gone twice": ([GONE, GONE], {}),
-    "every replica is busy": ([UpstreamBusy("full")], {}),
-    "the engine fails": ([refused(500, "boom")], {}),
-    "a stream is cut": ([streamed(token(), GONE)], STREAM),
-    "a stream tells an error": ([streamed(token(), event({"error": {"code": 500}}))], STREAM),
-    "a stream ends before it began": ([streamed()], STREAM),
+FAILURES: dict[str, tuple[list[Any], dict[str, bool], int]] = {
+    "its replica is gone twice": ([GONE, GONE], {}, 0),
+    "every replica is busy": ([UpstreamBusy("full")], {}, 0),
+    "the engine fails": ([refused(500, "boom")], {}, 0),
+    "a stream is cut": ([streamed(token(), GONE)], STREAM, 1),
+    "a stream tells an error": ([streamed(token(), event({"error": {"code": 500}}))], STREAM, 1),
+    "a stream ends before it began": ([streamed()], STREAM, 0),
 }
 
 
-@pytest.mark.parametrize(("script", "body"), FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize(("script", "body", "cut"), FAILURES.values(), ids=FAILURES)
 async def test_what_the_release_did_not_answer_is_a_failure(
-    make_gate: MakesGate, script: list[Answer | Exception], body: dict[str, bool]
+    make_gate: MakesGate, script: list[Answer | Exception], body: dict[str, bool], cut: int
 ) -> None:
     gate = make_gate(FakeUpstream(*script))
     share(gate, r3=99, r4=1)
     random.seed(1)
     await gate.complete(body=body)
-    assert counted(gate)[3] == Figures(1, 1)
+    assert counted(gate)[3] == Figures(1, 1, cut=cut)
+
+
+def said(delta: dict[str, Any], finish: str | None = None) -> bytes:
+    return event({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+
+
+def answered(choice: dict[str, Any]) -> Answer:
+    body = {"choices": [{"index": 0, **choice}], "usage": usage(3, 1)}
+    return Answer([json.dumps(body).encode()])
+
+
+ROLE = said({"role": "assistant", "content": ""})
+SAYS: dict[str, tuple[Answer, dict[str, bool], tuple[int, int]]] = {
+    "a stream with text": (streamed(ROLE, said({"content": "a"}, "stop"), DONE), STREAM, (0, 0)),
+    "a stream of a role alone": (
+        streamed(ROLE, said({"content": ""}, "stop"), DONE), STREAM, (1, 0)
+    ),
+    "a stream with reasoning": (
+        streamed(ROLE, said({"reasoning": "so"}), said({}, "stop"), DONE), STREAM, (0, 0)
+    ),
+    "a stream that calls a tool": (
+        streamed(ROLE, said({"tool_calls": [{"id": "1"}]}, "tool_calls"), DONE), STREAM, (0, 0)
+    ),
+    "a stream as long as it may be": (
+        streamed(said({"content": "a"}), said({"content": "b"}, "length"), DONE), STREAM, (0, 1)
+    ),
+    "a text that speaks of it": (
+        streamed(said({"content": '"finish_reason":"length"'}, "stop"), DONE), STREAM, (0, 0)
+    ),
+    "one of two choices as long as it may be": (
+        streamed(
+            said({"content": "a"}, "stop"),
+            event({"choices": [{"index": 1, "delta": {}, "finish_reason": "length"}]}), DONE,
+        ), STREAM, (0, 1),
+    ),
+    "a whole text": (answered({"text": "hello", "finish_reason": "stop"}), {}, (0, 0)),
+    "a whole text as long as it may be": (
+        answered({"text": "h", "finish_reason": "length"}), {}, (0, 1)
+    ),
+    "an empty text": (answered({"text": "", "finish_reason": "stop"}), {}, (1, 0)),
+    "an empty message": (
+        answered({"message": {"role": "assistant", "content": None, "tool_calls": []}}), {}, (1, 0)
+    ),
+    "no choice": (Answer([b'{"choices":[],"usage":{"prompt_tokens":1}}']), {}, (1, 0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "body", "expected"), SAYS.values(), ids=SAYS)
+async def test_answers_that_say_nothing_or_are_truncated_are_told_apart(
+    make_gate: MakesGate, answer: Answer, body: dict[str, bool], expected: tuple[int, int]
+) -> None:
+    gate = make_gate(FakeUpstream(answer))
+    share(gate, r3=99, r4=1)
+    random.seed(1)
+    await gate.complete(body=body)
+    counts = counted(gate)[3]
+    assert (counts.requests, counts.failures) == (1, 0)
+    assert (counts.empty, counts.truncated) == expected
+
+
+async def test_the_time_of_each_token_is_counted_of_streams_of_several(
+    make_gate: MakesGate,
+) -> None:
+    long = streamed(token(), token(), event({"choices": [], "usage": usage(3, 2)}), DONE)
+    short = streamed(token(), event({"choices": [], "usage": usage(3, 1)}), DONE)
+    gate = make_gate(FakeUpstream(long, short))
+    share(gate, r3=99, r4=1)
+    random.seed(1)
+    for _ in range(2):
+        await gate.complete(body=STREAM)
+    counts = counted(gate)[3]
+    assert sum(counts.ttft.values()) == 2
+    assert sum(counts.tpot.values()) == 1
 
 
 async def test_what_the_client_got_wrong_or_left_is_not_counted(make_gate: MakesGate) -> None:

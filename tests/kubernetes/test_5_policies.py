@@ -158,7 +158,7 @@ def test_an_upgrade_closes_the_hole_that_an_audit_shows(shop: Shop, key: str) ->
     assert again.json()["findings"] == []
 
 
-SHARED: Json = {"share": 40, "watch": "10s", "least_requests": 3}
+SHARED: Json = {"steps": [40], "watch": "10s", "least_requests": 3}
 CANARY: Json = {"strategy": "canary", "canary": SHARED}
 
 

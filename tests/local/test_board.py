@@ -16,9 +16,9 @@ def store(monkeypatch: pytest.MonkeyPatch) -> dict[bytes, bytes]:
     kept: dict[bytes, bytes] = {}
 
     def put(key: str, value: bytes, *, overwrite: bool, namespace: bytes) -> None:
-        assert overwrite
         assert namespace == board.NAMESPACE
-        kept[key.encode()] = value
+        if overwrite or key.encode() not in kept:
+            kept[key.encode()] = value
 
     def get(key: bytes, *, namespace: bytes) -> bytes | None:
         assert namespace == board.NAMESPACE
@@ -50,6 +50,13 @@ def test_how_long_a_start_takes_is_kept_by_service() -> None:
     assert board.startup("chat") is None
     board.post_startup("chat", 41.5)
     assert (board.startup("chat"), board.startup("search")) == (41.5, None)
+
+
+def test_a_secret_is_one_for_all_who_ask_and_no_other_is_like_it() -> None:
+    found = board.secret("sessions")
+    assert board.secret("sessions") == found
+    assert len(found) == board.SECRET
+    assert board.secret("other") != found
 
 
 def test_the_last_decision_is_found() -> None:

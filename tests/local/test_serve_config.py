@@ -11,9 +11,11 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ray.serve.config import RequestRouterConfig
 
 from llmops.releases import State
 from serving.gateway import GatewayConfig
+from serving.runtime.sessions import SessionRouter
 from serving.serve_config import (
     GATEWAY,
     RuntimeSettings,
@@ -113,6 +115,36 @@ def test_what_a_release_begins_with_is_no_part_of_its_own_config() -> None:
     coming = replace(NEW, state=State.STAGING, begins=3)
     config = render([coming], routes([coming], {}, "k"), SETTINGS, 1)
     assert config["applications"][1] == applications()["chat-r4"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own, of pydantic
+def test_where_sessions_stay_the_gateway_and_serves_handles_are_told() -> None:
+    keeps = release("chat", 4, routing={"affinity": "header"})
+    table = routes([OLD, keeps], {("chat", 3): 90, ("chat", 4): 10}, "k")
+    assert GatewayConfig.parse(table | {"generation": 1}).services["chat"].affinity == "header"
+    _, old, new = render([OLD, keeps], table, SETTINGS, 1)["applications"]
+    told = new["deployments"][0]["request_router_config"]
+    assert RequestRouterConfig(**told).get_request_router_class() is SessionRouter
+    assert told["request_router_kwargs"] == {"at_once": keeps.plan.limits.in_flight}
+    assert "request_router_config" not in old["deployments"][0]
+
+
+def test_the_gateway_is_told_of_shadows_while_the_release_has_traffic_that_asks_for_them() -> None:
+    asks = release(
+        "chat", 4, routing={"shadow": 5}, maintenance={"strategy": "canary"}
+    )  # fmt: skip
+    shared = routes([OLD, asks], {("chat", 3): 90, ("chat", 4): 10}, "k") | {"generation": 1}
+    assert GatewayConfig.parse(shared).services["chat"].shadow == 5
+    back = routes([OLD, asks], {("chat", 3): 100}, "k") | {"generation": 2}
+    assert GatewayConfig.parse(back).services["chat"].shadow == 0
+
+
+def test_affinity_is_that_of_the_release_with_the_traffic() -> None:
+    keeps = release("chat", 3, routing={"affinity": "key"})
+    before = routes([keeps, NEW], SHARES, "k")["services"]["chat"]
+    after = routes([keeps, NEW], {("chat", 4): 100}, "k")["services"]["chat"]
+    assert before["affinity"] == "key"
+    assert "affinity" not in after
 
 
 def test_replicas_are_a_number_or_a_range_with_its_aim() -> None:

@@ -65,7 +65,7 @@ def test_a_release_gets_some_of_the_traffic_is_watched_and_gets_all(
 
 
 def test_while_it_is_watched_the_other_has_the_rest(world: SimulatedTarget) -> None:
-    flow = deploy(world, "b", canary={"share": 25, "watch": "20s"})
+    flow = deploy(world, "b", canary={"steps": [25], "watch": "20s"})
     moment = next(e for e in flow if isinstance(e, Progress) and e.phase == "watch")
     assert world.shares == {1: 75, 2: 25}
     assert states(world) == ["live", "staging"]

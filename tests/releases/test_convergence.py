@@ -86,6 +86,19 @@ def rollback(world: SimulatedTarget, number: int | None) -> Any:
     return workflow.rollback(world, SERVICE, number, clock=lambda: world.now)
 
 
+def promote(world: SimulatedTarget) -> Any:
+    return _by_strategy(world, workflow.promote)
+
+
+def resume(world: SimulatedTarget) -> Any:
+    return _by_strategy(world, workflow.resume)
+
+
+def _by_strategy(world: SimulatedTarget, verb: Any) -> Any:
+    world.gap_allowed = "recreate" in [r.plan.strategy for r in world.store.history.releases]
+    return verb(world, SERVICE, clock=lambda: world.now, sleep=world.sleep)
+
+
 def assert_converges(world: SimulatedTarget, source: str = "a") -> None:
     """Without further faults one deploy ends with one release that serves, and a second does
     nothing."""
@@ -275,6 +288,11 @@ class Life(RuleBasedStateMachine):
     def rollback(self, plan: dict[int, Fate], number: int | None) -> None:
         strike(self.world, plan)
         survive(rollback(self.world, number))
+
+    @rule(plan=fates, verb=st.sampled_from([promote, resume]))
+    def a_watch_is_ended_or_gone_on_with(self, plan: dict[int, Fate], verb: Any) -> None:
+        strike(self.world, plan)
+        survive(verb(self.world))
 
     @rule(plan=fates)
     def destroy(self, plan: dict[int, Fate]) -> None:

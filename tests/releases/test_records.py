@@ -15,6 +15,8 @@ from llmops.releases import (
     History,
     Release,
     State,
+    Summary,
+    Watched,
     dumps,
     loads,
     records,
@@ -98,6 +100,31 @@ def test_a_watch_is_recorded_of_what_is_on_its_way_only() -> None:
     assert records.watch(before, 1, 5.0) == before
 
 
+def test_what_came_of_each_share_is_kept_and_forgotten_when_it_is_started_anew() -> None:
+    before = history(release(1, LIVE), release(2, STAGING, watched_since=5.0))
+    ten = Watched(10, 5.0, 9.0, Summary(20), Summary(180), "no worse")
+    edited = records.watched(before, 2, ten)
+    assert edited.releases[1].watched == (ten,)
+    assert records.watch(edited, 2, None).releases[1].watched == ()
+    assert records.watched(records.fail(before, 2, "gone", 7.0), 2, ten).releases[1].watched == ()
+
+
+def test_a_watch_that_is_ended_by_hand_says_who_ended_it_and_the_first_is_heard() -> None:
+    before = history(release(1, LIVE), release(2, STAGING, watched_since=5.0))
+    now = Watched(10, 5.0, 9.0, Summary(2), Summary(18), "ended by ann@desk")
+    good = records.end_watch(before, 2, now, "ann@desk", promoted=True)
+    assert [r.state for r in good.releases] == [State.RETIRED, LIVE]
+    assert good.releases[1].ended_by == "ann@desk"
+    assert good.releases[1].watched == (now,)
+    bad = records.end_watch(before, 2, now, "bob@desk", promoted=False)
+    assert [r.state for r in bad.releases] == [LIVE, State.FAILED]
+    assert bad.releases[1].reason == "taken back by bob@desk"
+    assert bad.releases[1].going_back
+    for first, promoted in ((good, False), (bad, True)):
+        assert records.end_watch(first, 2, now, "eve@desk", promoted=promoted) == first
+    assert not records.gone(bad).releases[1].going_back
+
+
 def test_a_live_release_takes_over_how_it_is_looked_after() -> None:
     upkeep = Upkeep(window="Sun 02:00-04:00 UTC", keep_releases=3)
     edited = records.look_after(history(release(1, LIVE), release(2, STAGING)), upkeep)
@@ -106,9 +133,9 @@ def test_a_live_release_takes_over_how_it_is_looked_after() -> None:
 
 
 def test_a_continued_release_is_looked_after_as_the_newer_file_says() -> None:
-    plan = replace(make_plan("p4"), upkeep=Upkeep(canary_share=20))
+    plan = replace(make_plan("p4"), upkeep=Upkeep(canary_steps=(20,)))
     _, begun = records.begin(history(release(4, STAGING)), plan, 7.0)
-    assert begun.plan.upkeep.canary_share == 20
+    assert begun.plan.upkeep.canary_steps == (20,)
 
 
 def ended(number: int, *, good: bool = True) -> Release:
@@ -185,6 +212,8 @@ plans = st.builds(
     st.dictionaries(st.text(), plain, max_size=3),
     figures,
 )
+summaries = st.builds(Summary, st.integers(0), st.integers(0), ttft=st.none() | times)
+watches = st.builds(Watched, st.integers(1, 90), times, times, summaries, summaries, st.text())
 releases = st.builds(
     Release,
     service=st.just(SERVICE),
@@ -197,6 +226,8 @@ releases = st.builds(
     reason=st.text(),
     rollback_of=st.none() | st.integers(1, 10**6),
     watched_since=st.none() | times,
+    watched=st.lists(watches, max_size=2).map(tuple),
+    ended_by=st.text(),
     emergency=st.text(),
     emergency_by=st.text(),
     going_back=st.booleans(),
@@ -224,7 +255,9 @@ def test_a_field_of_a_later_version_is_ignored() -> None:
 
 def test_fields_that_an_earlier_version_did_not_write_have_their_defaults() -> None:
     document = json.loads(dumps(history(release(1, LIVE))))
-    later = ("watched_since", "emergency", "emergency_by", "going_back")
+    later = (
+        "watched_since", "watched", "ended_by", "emergency", "emergency_by", "going_back",
+    )  # fmt: skip
     for name in ("reason", "rollback_of", "ended_at", "verified_at", *later):
         del document["releases"][0][name]
     for name in ("notes", "tls"):
@@ -250,8 +283,8 @@ def test_a_release_shown_to_others_has_stable_keys_and_no_plan_inside() -> None:
     document = release_document(release(3, LIVE, verified_at=4.0))
     assert set(document) == {
         "service", "number", "state", "created_at", "verified_at", "ended_at", "reason",
-        "rollback_of", "watched_since", "emergency", "emergency_by", "begins", "going_back",
-        "model", "identity",
+        "rollback_of", "watched_since", "watched", "ended_by", "emergency", "emergency_by",
+        "begins", "going_back", "model", "identity",
     }  # fmt: skip
     assert json.loads(json.dumps(document)) == document
     assert document["state"] == "live"

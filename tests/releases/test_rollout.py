@@ -176,19 +176,19 @@ CANARY = {
     ),
     "then it is watched to the end of its time": (
         observed(SHARED, (WATCHED, seen(2, share=10))),
-        Watch(2, 1, NOW - 40 + 60),
+        Watch(2, 1, 10, NOW - 40, NOW - 40 + 60),
     ),
     "what a killed run began is watched from when it began": (
         observed(
             SHARED, (release(2, STAGING, watched_since=NOW - 400), seen(2, share=10))
         ),
-        Watch(2, 1, NOW - 400 + 60),
+        Watch(2, 1, 10, NOW - 400, NOW - 400 + 60),
     ),
     "a clock that was set back does not lengthen a watch": (
         observed(
             SHARED, (release(2, STAGING, watched_since=NOW + 400), seen(2, share=10))
         ),
-        Watch(2, 1, NOW + 60),
+        Watch(2, 1, 10, NOW, NOW + 60),
     ),
     "leftovers go before it is watched": (
         observed(SHARED, (WATCHED, seen(2, share=10)), (None, seen(9))),
@@ -256,7 +256,7 @@ def test_recreate(situation: Observed, expected: Step) -> None:
 
 @pytest.mark.parametrize(("situation", "expected"), CANARY.values(), ids=CANARY.keys())
 def test_canary(situation: Observed, expected: Step) -> None:
-    check(situation, Desired(2, "canary", DRAIN, share=10, watch_seconds=60), expected)
+    check(situation, Desired(2, "canary", DRAIN, shares=(10,), watch_seconds=60), expected)
 
 
 def test_without_the_old_one_a_watched_release_proves_itself_once_more() -> None:

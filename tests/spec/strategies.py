@@ -145,6 +145,7 @@ _of_this_machine: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         ),
         "scaling": _section(replicas=replicas, target_in_flight=st.integers(1, 10_000))
         | _following,
+        "routing": _section(affinity=st.sampled_from(["request", "header", "key"])),
         "security": _section(
             keys=st.lists(names, unique=True, max_size=4),
             requests_per_minute=st.integers(1, 1_000_000),
@@ -161,7 +162,7 @@ _of_this_machine: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "maintenance": _section(
             strategy=st.sampled_from(["rolling", "canary", "recreate"]),
             canary=_section(
-                share=st.integers(1, 50),
+                steps=st.sets(st.integers(1, 90), min_size=1, max_size=4).map(sorted),
                 watch=st.integers(10, 86_400).map(lambda time: f"{time}s"),
                 least_requests=st.integers(1, 100_000),
             ),

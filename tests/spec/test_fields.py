@@ -88,9 +88,10 @@ def test_a_section_is_explained_with_what_is_below_it() -> None:
         "maintenance",
         "maintenance.strategy",
         "maintenance.canary",
-        "maintenance.canary.share",
+        "maintenance.canary.steps",
         "maintenance.canary.watch",
         "maintenance.canary.more_failures",
+        "maintenance.canary.more_truncated",
         "maintenance.canary.slower",
         "maintenance.canary.least_requests",
         "maintenance.window",
@@ -148,5 +149,5 @@ def test_a_default_is_what_holds_when_nothing_is_written() -> None:
         for key in doc.path.split("."):
             value = value[key] if isinstance(value, dict) else {}
         if not isinstance(value, dict) and doc.default not in ("required", "none"):
-            shown = f"[{', '.join(value)}]" if isinstance(value, list) else str(value)
+            shown = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
             assert doc.default == (shown.lower() if isinstance(value, bool) else shown), doc.path

@@ -42,6 +42,8 @@ TEMPLATE = (
 
 def make_tiny_model(
     directory: Path,
+    says: str = "",
+    /,
     *,
     layers: int = 2,
     heads: int = 4,
@@ -50,7 +52,6 @@ def make_tiny_model(
     vocabulary: int = 320,
     positions: int = 512,
     seed: int = 0,
-    says: str = "",
 ) -> Path:
     """Write the model into `directory` (made when missing) and return it.
 

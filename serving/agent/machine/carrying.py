@@ -149,8 +149,11 @@ class Carrier:
             return workflow.destroy(operator, ref.service, gate=gate, clock=clock, sleep=sleep)
         if order.verb == "rollback":
             return workflow.rollback(
-                operator, ref.service, order.release, gate=gate, clock=clock, sleep=sleep
-            )
+                operator, ref.service, order.release,
+                by=order.by, gate=gate, clock=clock, sleep=sleep,
+            )  # fmt: skip
+        if order.verb == "promote":
+            return workflow.promote(operator, ref.service, by=order.by, clock=clock, sleep=sleep)
         accepted = self._orders.accepted(ref)
         return workflow.deploy(
             operator,

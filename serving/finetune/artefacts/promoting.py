@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from llmops.errors import InputError, RefusedError
 from llmops.releases import Release, State
-from llmops.spec import Deployment, run_of
+from llmops.spec import Deployment, run_of, tried
 from serving.finetune.artefacts import kept
 from serving.finetune.artefacts.kept import Artefact
 from serving.finetune.artefacts.merging import merge as merged
@@ -214,9 +214,7 @@ def _with(deployment: Deployment, changed: Mapping[str, Any], canary: int | None
         model.pop("revision", None)
     asked["model"] = model | dict(changed)
     if canary is not None:
-        upkeep = dict(asked.get("maintenance", {}))
-        upkeep |= {"strategy": "canary", "canary": upkeep.get("canary", {}) | {"steps": [canary]}}
-        asked["maintenance"] = upkeep
+        asked["maintenance"] = tried(asked, canary)
     try:
         return Deployment.model_validate(asked)
     except ValidationError as error:
