@@ -121,8 +121,6 @@ and a rollback under at least {short} requests. In that one vLLM itself counts w
 - Hundreds of kills at random tokens, under the load and rules above.
   `tests/e2e/test_6_kills.py` kills commands and runtimes a few times.
 - The door over TLS: what is thrown goes over plain HTTP, behind which the same server stands.
-- More connections than the process may open: nothing bounds their number, only how long each may
-  idle.
 - Defences outside of the door, such as those of the runtime, of models and of Kubernetes, switched
   off one by one, but where their own tests do so.
 - The same tests run hundreds of times without one failure.
@@ -140,7 +138,8 @@ ray 2.60.0) that other work kept at a load of 20 to 80:
   saying anything for so long is likely, and not shown.
 - The short form passed in 4.2 minutes: some 420 requests over both changes, nothing lost, and what
   vLLM counts agrees. A run before it was spoiled when the machine's memory was used up: Ray killed
-  the gateway and Serve's controller, and 12 requests were lost until they were back.
+  the gateway and Serve's controller, and 12 requests were lost until they were back. Ray's monitor
+  of memory is off since then (`serving/runtime/launcher.py`).
 - Longer runs were refused the memory of a second release beside other work, and ended by hand: of
   the 536 and 655 requests whose ends were seen none was lost, all by one release.
 
