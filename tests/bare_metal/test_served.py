@@ -107,13 +107,13 @@ class Site:
         found = set()
         for name, host in self.lab.hosts.items():
             if host.outer.poll() is None and any(
-                title.startswith("ray::ServeReplica:tiny") for title in _titles(host.first)
+                title.startswith("ray::ServeReplica:tiny") for title in titles(host.first)
             ):
                 found.add(name)
         return found
 
 
-def _titles(first: int) -> Iterator[str]:
+def titles(first: int) -> Iterator[str]:
     """What the processes of a host call themselves."""
     space = Path(f"/proc/{first}/ns/pid").readlink()
     for entry in Path("/proc").iterdir():
@@ -180,14 +180,14 @@ def _a_host_is_lost(site: Site, key: str) -> None:
     """The worker loses its power: the service goes on; a deploy says why it cannot be whole."""
     site.lab.hosts[WORKER].cut()
     assert site.lab.hosts[WORKER].outer.poll() is not None, "the cut did not land"
-    until(lambda: _answers(site, key), LONG)
+    until(lambda: answers(site, key), LONG)
     short = site.run("deploy", "--yes")
     assert short.returncode == 3, site.told(short)
     assert "2 hosts are needed, and 1 of 2 may be taken (su1-002:" in short.stderr, short.stderr
     site.spec(hosts=HEAD, count=1)
     done = site.run("deploy", "--yes")
     assert done.returncode == 0, site.told(done)
-    until(lambda: _answers(site, key), LONG)
+    until(lambda: answers(site, key), LONG)
 
 
 def _another_takes_its_place(site: Site, key: str) -> None:
@@ -198,18 +198,18 @@ def _another_takes_its_place(site: Site, key: str) -> None:
     done = site.run("deploy", "--yes")
     assert done.returncode == 0, site.told(done)
     assert site.nodes_that_serve() == {HEAD, THIRD}, site.told(done)
-    assert _answers(site, key)
+    assert answers(site, key)
 
 
 def _a_host_rests(site: Site, key: str) -> None:
     """Its replica is started elsewhere before it ends, under questions that are all answered."""
     running = site.begin("cluster", "maintain", THIRD, "--why", "a new fan", "--yes")
-    answers: list[bool] = []
+    heard: list[bool] = []
     while running[0].poll() is None:
-        answers.append(_answers(site, key))
+        heard.append(answers(site, key))
     assert running[0].returncode == 0, running[1].read_text()
-    assert answers.count(False) == 0, answers
-    assert len(answers) > 2, "nothing was asked meanwhile"
+    assert heard.count(False) == 0, heard
+    assert len(heard) > 2, "nothing was asked meanwhile"
     assert site.nodes_that_serve() == {HEAD}, running[1].read_text()
     assert not list(_ray(site, THIRD)), "nothing of Ray is left on the host"
     refused = site.run("deploy", "--yes")
@@ -234,7 +234,7 @@ print(said.status_code)
 """
 
 
-def _answers(site: Site, key: str) -> bool:
+def answers(site: Site, key: str) -> bool:
     python = str(LLMOPS.with_name("python"))
     done = site.lab.run(python, "-c", ASK, key, environment=site.environment)
     return done.stdout.strip() == "200"
@@ -248,6 +248,6 @@ def _destroyed(site: Site) -> None:
 
 
 def _ray(site: Site, host: str) -> Iterator[str]:
-    for title in _titles(site.lab.hosts[host].first):
+    for title in titles(site.lab.hosts[host].first):
         if title.startswith("ray::") or "raylet" in title or "gcs_server" in title:
             yield title
