@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,15 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     made = Stage(home, tmp_path_factory.mktemp("specs"), free_port())
     yield made
     made.end()
+
+
+@pytest.fixture(scope="session")
+def ray_token(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The token of every Ray that tests start in this very process: Ray keeps the first that it
+    reads, so a second one would be refused."""
+    token = tmp_path_factory.mktemp("ray-token") / "token"
+    token.write_text(secrets.token_hex(32))
+    return token
 
 
 @dataclass(frozen=True)

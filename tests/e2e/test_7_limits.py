@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import tempfile
 import time
@@ -67,13 +66,11 @@ class Gateway:
 
 
 @pytest.fixture(scope="module")
-def gateways() -> Iterator[tuple[Any, Any]]:
+def gateways(ray_token: Path) -> Iterator[tuple[Any, Any]]:
     import ray
 
     with tempfile.TemporaryDirectory(prefix="ray-") as place, pytest.MonkeyPatch.context() as patch:
-        token = Path(place) / "token"
-        token.write_text(secrets.token_hex(32))
-        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+        patch.setenv("RAY_AUTH_TOKEN_PATH", str(ray_token))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # keeps it on loopback
         ray.init(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import signal
 import tempfile
 from collections.abc import AsyncGenerator, Iterator
@@ -63,15 +62,13 @@ class Door:
 
 
 @pytest.fixture(scope="module")
-def doors() -> Iterator[list[Door]]:
+def doors(ray_token: Path) -> Iterator[list[Door]]:
     """Two gateways of one runtime."""
     import ray
     from ray import serve
 
     with tempfile.TemporaryDirectory(prefix="ray-") as place, pytest.MonkeyPatch.context() as patch:
-        token = Path(place) / "token"
-        token.write_text(secrets.token_hex(32))
-        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+        patch.setenv("RAY_AUTH_TOKEN_PATH", str(ray_token))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # keeps it on loopback
         ray.init(
