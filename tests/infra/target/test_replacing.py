@@ -117,7 +117,7 @@ def test_a_plan_counts_the_machines_that_are_behind_and_leaves_them(
     machines: Machines, scene: Scene
 ) -> None:
     machines.renewed()
-    events, _ = follow(scene.target().deploy(wanted(scene)))
+    events, _ = follow(scene.target().deploy(wanted(scene, spare=1)))
     [finding] = shown(events).findings
     assert "2 of 2 machines with GPUs were started from an older" in finding.message
     assert machines.ended == []
