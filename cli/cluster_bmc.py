@@ -255,7 +255,7 @@ def _agreed(lines: Sequence[str], question: str, *, yes: bool, preview: bool) ->
 
 
 def _refuse_serving(way: Way, despite: str | None) -> None:
-    from bare_metal.hosts.connection import connector
+    from bare_metal.hosts.connection import connector, held
     from bare_metal.maintaining import in_the_way
     from cli.output import tell
     from llmops.errors import InputError, RefusedError
@@ -269,13 +269,16 @@ def _refuse_serving(way: Way, despite: str | None) -> None:
         tell(f"not asked whether it serves: {despite}")
         return
     (host,) = way.hosts
-    why = in_the_way(host, connector(way.cluster, way.folder))
+    by = connector(way.cluster, way.folder)
+    why = in_the_way(host, by)
     if why:
         raise RefusedError(
             f"{host.name} keeps its power: {why}",
             hint=f"llmops cluster maintain {host.name} takes it out of service; or say why it"
             " must go all the same: --despite-serving WHY",
         )
+    with held((host,), by, "powered by its controller"):  # no command is at work there
+        return
 
 
 def _time(text: str) -> Duration:

@@ -11,8 +11,10 @@ from cli.fabric import DEFAULT, ClusterFiles
 from cli.options import Format, Output, Yes
 
 if TYPE_CHECKING:
+    from bare_metal.hosts import Plans
     from bare_metal.hosts.connection import Connector, LookingConnector, Unreachable
     from bare_metal.hosts.facts import HostFacts
+    from bare_metal.hosts.operations import Desired, Outcome
     from bare_metal.inventory import Cluster, Placed
 
 group = typer.Typer(
@@ -151,16 +153,16 @@ def prepare(
 ) -> None:
     """Bring hosts to what the cluster file's `system` says: settings, services, disk, firewall.
 
-    Looks, shows what would change, asks, does it, and looks again. Nothing is formatted, no package
-    of the system is installed, and nothing restarts what carries the management address. Ends with
-    0 when all hosts are as wanted, 3 when something was refused, 4 when hosts failed or cannot be
-    reached, 5 when all of them did. With --preview also 0 when there is something to do.
+    Looks, shows what would change, asks, does it, and looks again; meanwhile no other command may
+    change these hosts, and one that would says who does. Nothing is formatted, no package of the
+    system is installed, and nothing restarts what carries the management address. Ends with 0 when
+    all hosts are as wanted, 3 when something was refused or another command is at work there, 4
+    when hosts failed or cannot be reached, 5 when all of them did. With --preview also 0 when there
+    is something to do.
     """
-    from bare_metal.hosts import carry_out, changing, exit_code, plan_hosts, summary, wanted
-    from bare_metal.hosts.connection import chosen, with_addresses
-    from bare_metal.hosts.operations import plan_data, preview
-    from cli.output import ask, may_ask, print_data, tell
-    from llmops.errors import RefusedError
+    from bare_metal.hosts import exit_code, plan_hosts, summary, wanted
+    from bare_metal.hosts.connection import chosen, held, with_addresses
+    from cli.output import may_ask, tell
 
     if not preview_only:
         may_ask(yes)
@@ -168,21 +170,44 @@ def prepare(
     hosts = with_addresses(chosen(cluster, host or ()))
     by = _ssh(cluster, folder)
     wants = wanted(cluster, hosts, folder)
-    plans = plan_hosts(gathered(cluster, hosts, by, parallel), wants)
+    if preview_only:
+        plans = plan_hosts(gathered(cluster, hosts, by, parallel), wants)
+        _show(plans, output)
+        done: dict[str, Outcome] = {}
+    else:
+        with held(hosts, by, "prepared", most=parallel) as way:
+            plans = plan_hosts(gathered(cluster, hosts, way, parallel), wants)
+            _show(plans, output)
+            done = _carried_out(plans, hosts, wants, way, parallel, yes=yes)
+    for line in summary(plans, done, preview_only=preview_only):
+        tell(line)
+    raise typer.Exit(exit_code(plans, done))
+
+
+def _show(plans: Plans, output: Output) -> None:
+    from bare_metal.hosts.operations import plan_data, preview
+    from cli.output import print_data
+
     if output is not Format.TEXT:
         print_data({"hosts": plan_data(plans)}, output)
     else:
         typer.echo("\n".join(preview(plans)))
+
+
+def _carried_out(
+    plans: Plans, hosts: tuple[Placed, ...], wants: dict[str, Desired], by: Connector,
+    parallel: int, *, yes: bool,
+) -> dict[str, Outcome]:  # fmt: skip
+    from bare_metal.hosts import carry_out, changing
+    from cli.output import ask
+    from llmops.errors import RefusedError
+
     todo = changing(plans, hosts)
-    if not preview_only and todo:
-        if not yes and not ask(f"Change {len(todo)} hosts?"):
-            raise RefusedError("nothing was changed")
-        done = carry_out(plans, todo, wants, by, most=parallel, told=_said)
-    else:
-        done = {}
-    for line in summary(plans, done, preview_only=preview_only):
-        tell(line)
-    raise typer.Exit(exit_code(plans, done))
+    if not todo:
+        return {}
+    if not yes and not ask(f"Change {len(todo)} hosts?"):
+        raise RefusedError("nothing was changed")
+    return carry_out(plans, todo, wants, by, most=parallel, told=_said)
 
 
 def _said(host: str, line: str) -> None:

@@ -69,6 +69,10 @@ def told(plan: FabricPlan) -> Iterator[str]:
         yield "  not oversubscribed"
 
 
+PLAN = "the cable plan, made of the cluster file"
+"""Where what is expected is from, unless a fault names a threshold's source."""
+
+
 def report_data(report: Report) -> dict[str, Any]:
     """A report as plain data: stable keys, for scripts."""
     return {
@@ -83,7 +87,7 @@ def report_data(report: Report) -> dict[str, Any]:
                 "ends": [{"node": end.node, "port": end.port} for end in fault.ends],
                 "measured": fault.measured,
                 "expected": fault.expected,
-                "source": fault.source,
+                "source": fault.source or PLAN,
                 "fix": fault.fix,
             }
             for fault in report.faults

@@ -5,6 +5,7 @@
 
 from bare_metal.hosts.pinning import Seen, compare_keys, seen_lines
 from bare_metal.hosts.preparing import (
+    Plans,
     carry_out,
     changing,
     exit_code,
@@ -15,6 +16,7 @@ from bare_metal.hosts.preparing import (
 from bare_metal.hosts.telling import facts_lines
 
 __all__ = [
+    "Plans",
     "Seen",
     "carry_out",
     "changing",

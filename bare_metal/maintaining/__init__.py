@@ -5,12 +5,14 @@ from bare_metal.maintaining.host import Stay, carried_out, leaving, returning
 from bare_metal.maintaining.part import Part, find_part
 from bare_metal.maintaining.power import in_the_way
 from bare_metal.maintaining.telling import effect_data, effect_lines
+from bare_metal.maintaining.work import Work, look_at, work_lines
 
 __all__ = [
     "Effects",
     "Part",
     "RailLoss",
     "Stay",
+    "Work",
     "carried_out",
     "effect_data",
     "effect_lines",
@@ -18,5 +20,7 @@ __all__ = [
     "find_part",
     "in_the_way",
     "leaving",
+    "look_at",
     "returning",
+    "work_lines",
 ]

@@ -39,6 +39,12 @@ class Effects:
     """Least share of its uplinks that any leaf keeps which stays up: 1 is all of them."""
 
     @property
+    def touched(self) -> tuple[str, ...]:
+        """Hosts that go down, or lose a rail."""
+        lost = (host for loss in self.rails for host in loss.hosts)
+        return tuple(dict.fromkeys((*self.hosts, *lost)))
+
+    @property
     def silent(self) -> bool:
         """Whether no host notices: only bandwidth between leaves is less."""
         return not self.hosts and not self.rails

@@ -2,7 +2,8 @@
 
 Out: its replicas are started elsewhere before they end here, its agent goes, and a mark on the host
 says why, so that no deploy takes it. Back: it must pass its checks first. Refuses the head: with it
-goes the endpoint, so another head is deployed before.
+goes the endpoint, so another head is deployed before. Refuses a host where others work, unless told
+why not.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from bare_metal.hosts.operations import (
     serves,
 )
 from bare_metal.inventory import Cluster, Placed, System
+from bare_metal.maintaining.work import MOST_NAMED, work_of
 from llmops.errors import RefusedError, TargetError
 
 
@@ -41,7 +43,9 @@ class Stay:
     """The store that it works for; empty where it has no agent."""
 
 
-def leaving(cluster: Cluster, host: Placed, way: Connector, why: str, within: str) -> Stay:
+def leaving(
+    cluster: Cluster, host: Placed, way: Connector, why: str, within: str, *, despite: str = ""
+) -> Stay:
     """What is to do so that nothing runs on a host, and nothing is placed there.
 
     Args:
@@ -50,9 +54,10 @@ def leaving(cluster: Cluster, host: Placed, way: Connector, why: str, within: st
         way: How hosts are reached.
         why: What its mark says.
         within: How long its replicas may take to be elsewhere, such as `10min`.
+        despite: Why it goes although others work there; empty where it does not.
 
     Raises:
-        RefusedError: When it is the head, or something on it is in the way.
+        RefusedError: When it is the head, others work there, or something on it is in the way.
         TargetError: When it does not answer.
     """
     facts = _facts(host, way)
@@ -64,7 +69,16 @@ def leaving(cluster: Cluster, host: Placed, way: Connector, why: str, within: st
         )
     agent = AgentUnwanted(store, within) if store else None
     want = replace(_bare(cluster, host), agent=agent, maintenance=why)
-    return Stay(host, want, _planned(facts, want), role, store)
+    stay = Stay(host, want, _planned(facts, want), role, store)
+    others = work_of(facts, cluster).others
+    if stay.plan.changes and others and not despite:
+        more = f"; and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
+        raise RefusedError(
+            f"{host.name} is at work for others: {'; '.join(others[:MOST_NAMED])}{more}",
+            hint="wait until that has ended, or have it moved; or say why it is taken out all the"
+            " same: --despite-work WHY",
+        )
+    return stay
 
 
 def returning(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from bare_metal.maintaining.effects import Effects
+from bare_metal.maintaining.work import Work
 
 MOST_NAMED = 4
 
@@ -26,8 +28,8 @@ def effect_lines(effects: Effects) -> Iterator[str]:
         yield "  nothing else"
 
 
-def effect_data(effects: Effects) -> dict[str, Any]:
-    """The same as plain data: stable keys, for scripts."""
+def effect_data(effects: Effects, works: Mapping[str, Work]) -> dict[str, Any]:
+    """The same as plain data, with what runs on the hosts: stable keys, for scripts."""
     return {
         "part": effects.part.name,
         "kind": effects.part.kind,
@@ -38,6 +40,7 @@ def effect_data(effects: Effects) -> dict[str, Any]:
             for loss in effects.rails
         ],
         "uplinks_kept": round(effects.capacity, 4),
+        "work": {name: asdict(work) for name, work in works.items()},
     }
 
 

@@ -1,5 +1,5 @@
-"""The further machines of a store's agent: what each has, whether it gives signs of life, and which
-one is to leave.
+"""The further machines of a store's agent: where they join, what each has, whether it lives, and
+which one is to leave.
 
 One at a time leaves, because there is one object that names it. A machine that has left stays away
 for as long as it is named; then it joins again.
@@ -10,8 +10,9 @@ from __future__ import annotations
 from serving.agent import names
 from serving.agent.blobs import Blobs
 from serving.agent.documents import Kind
-from serving.agent.words import Leaving, Node
+from serving.agent.words import Cluster, Leaving, Node
 
+CLUSTER = Kind(Cluster, "where machines join")
 NODE = Kind(Node, "a machine's record")
 LEAVING = Kind(Leaving, "which machine is to leave")
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from llmops.errors import InputError, UnreachableError
+from llmops.errors import InputError, RefusedError, UnreachableError
 from llmops.events import Event, Finished, Flow, Previewed
 from llmops.opening import ANY_TIME, Gate
 from llmops.planning import Facts, Plan, make_plan
@@ -24,14 +24,14 @@ from llmops.spec import Deployment
 from llmops.targets import KeyInfo, ServiceStatus
 from llmops.waiting import wait
 from llmops.workflow import Confirm, Planner
-from serving.agent import desk, names, seat
+from serving.agent import desk, names, seat, telling
 from serving.agent.asking import Asker
 from serving.agent.blobs import Blobs
 from serving.agent.documents import Kind
 from serving.agent.facts import parse_facts
 from serving.agent.following import Follower
 from serving.agent.keyring import StoreKeys
-from serving.agent.nodes import LEAVING, alive, recorded
+from serving.agent.nodes import CLUSTER, LEAVING, alive, recorded
 from serving.agent.opening import open_blobs
 from serving.agent.orders import Orders
 from serving.agent.pace import PACE, Pace
@@ -101,6 +101,35 @@ class AgentTarget:
             UnreachableError: When none does in that time.
         """
         yield from desk.await_agent(self._watch, seconds, self._sleep)
+
+    def await_silence(self, seconds: float, hint: str) -> Flow[None]:
+        """Wait until no agent holds the store: for who is to start another one in the place of one
+        that seems to be lost. Without one there is nothing to wait for.
+
+        Raises:
+            RefusedError: As soon as it gives a sign of life: two would serve.
+            TargetError: When it is not told within that time.
+        """
+        first = self.presence()
+
+        def look() -> str | None:
+            now = self.presence()
+            if not now.alive or now.lease is None or first.lease is None:
+                return None
+            if now.lease.beat != first.lease.beat:
+                raise RefusedError(
+                    f"{telling.who(now.lease)} works for {self.address}, and cannot be looked at:"
+                    " another one beside it would serve, too",
+                    hint=hint,
+                )
+            return f"{telling.who(now.lease)} gives no sign of life: its lease runs out"
+
+        yield from wait("agent", look, seconds, poll=1.0)
+
+    def head(self) -> str:
+        """Address of the machine whose Ray the others join, as its agent told last; or nothing."""
+        told, _ = CLUSTER.read(self._blobs, names.CLUSTER)
+        return told.address.rpartition(":")[0].strip("[]") if told else ""
 
     def machines(self) -> tuple[Node, ...]:
         """The further machines that give signs of life."""

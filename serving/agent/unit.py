@@ -7,8 +7,9 @@ as a user that owns nothing but its state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+
+from serving import systemd
 
 SERVICE = "llmops-agent.service"
 
@@ -45,7 +46,7 @@ def unit_text(unit: AgentUnit) -> str:
         unit.program, "agent", "--store", unit.store, "--address", unit.address,
         "--token-file", unit.token, *(["--worker"] if unit.worker else []),
     ]  # fmt: skip
-    return _sections(
+    return systemd.unit(
         Unit={
             "Description": f"llmops agent ({'worker' if unit.worker else 'head'})",
             "Wants": "network-online.target",
@@ -70,16 +71,6 @@ def unit_text(unit: AgentUnit) -> str:
         },
         Install={"WantedBy": "multi-user.target"},
     )
-
-
-def _sections(**sections: Mapping[str, str | list[str]]) -> str:
-    parts = []
-    for name, values in sections.items():
-        lines = [f"[{name}]"]
-        for key, value in values.items():
-            lines += [f"{key}={one}" for one in ([value] if isinstance(value, str) else value)]
-        parts.append("\n".join(lines) + "\n")
-    return "\n".join(parts)
 
 
 __all__ = ["AgentUnit", "SERVICE", "unit_text"]

@@ -102,7 +102,7 @@ class Lease:
     host: str
     pid: int
     started: float
-    """When its process started, by its machine's clock: with the pid it names a process."""
+    """Seconds from its machine's boot to its process's start: with the pid it names a process."""
     place: str
     """One boot of one kernel and one pid namespace: pids are compared only within one."""
     since: float

@@ -10,11 +10,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bare_metal.bmc import BootFrom, Power
+from bare_metal.hosts.connection import held
+from bare_metal.inventory import hosts_of
 from cli.app import app
 from cli.cluster_bmc import Device, To
 from llmops.errors import LlmopsError
 from tests.bare_metal import controllers, trees
 from tests.bare_metal.controllers import CHASSIS, SYSTEM, status
+from tests.bare_metal.near import NearConnector
 from tests.bare_metal.scenes import Scene, staged
 from tests.bare_metal.test_bmc_changing import SERVES, UNIT
 
@@ -92,6 +95,19 @@ def test_certificates_that_are_not_verified_are_warned_of(scene: Scene) -> None:
     scene.more = ", insecure: true"
     (scene.folder / "cluster.yaml").write_text(scene.text)
     assert "warning: certificates of the controllers are not verified" in run("show").stderr
+
+
+def test_power_of_a_host_that_a_command_changes_stays(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees.healthy("su-001").write(scene.folder / "kept" / "su-001")
+    by = NearConnector(scene.folder / "kept")
+    monkeypatch.setattr("bare_metal.hosts.connection.connector", lambda *_: by)
+    with held(hosts_of(scene.cluster)[:1], by, "prepared"):
+        error = refused("power", "off", "su-001", "--yes")
+    assert "su-001 is being prepared by pid" in error.message
+    assert scene.fake.told == []
+    assert run("power", "off", "su-001", "--yes").exit_code == 0
 
 
 def test_power_of_a_host_that_serves_stays(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

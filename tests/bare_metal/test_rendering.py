@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -93,6 +94,35 @@ def test_the_picture_has_every_switch_and_host_with_a_title(plan: FabricPlan) ->
     for box in root.iter("{http://www.w3.org/2000/svg}rect"):
         assert float(box.attrib.get("x", 0)) + float(box.attrib["width"]) <= wide
         assert float(box.attrib.get("y", 0)) + float(box.attrib["height"]) <= tall
+
+
+def test_the_picture_stays_readable_at_512_hosts() -> None:
+    """No box lies over another, and a host can be pointed at on a screen of 1,920 pixels."""
+    plan = plan_of(16, 32, 64)
+    text = FORMS["svg"](plan)
+    assert len(text) < 2**20, "what a browser draws at once"
+    root, svg = ET.fromstring(text), "{http://www.w3.org/2000/svg}"
+    wide = float(root.attrib["viewBox"].split()[2])
+    hosts = [box for box in root.iter(f"{svg}rect") if box.attrib.get("class") == "host"]
+    switches = [group.find(f"{svg}rect") for group in root.iter(f"{svg}g")]
+    assert (len(hosts), len(switches)) == (512, len(plan.switches))
+    sizes = [
+        tuple(float(box.attrib[key]) for key in ("x", "y", "width", "height"))
+        for box in (*hosts, *switches)
+        if box is not None
+    ]
+    assert min(w for _, _, w, _ in sizes[:512]) * 1920 / wide > 7
+    rows: dict[float, list[tuple[float, float]]] = {}
+    for x, y, w, _ in sizes:
+        rows.setdefault(y, []).append((x, x + w))
+    for row in map(sorted, rows.values()):
+        assert all(end < begin for (_, end), (begin, _) in pairwise(row)), row
+    heights = sorted({(y, y + h) for _, y, _, h in sizes})
+    assert all(end < begin for (_, end), (begin, _) in pairwise(heights)), heights
+    labels = [one.text for one in root.iter(f"{svg}text") if one.attrib.get("class") == "small"]
+    assert labels == [f"r{rail}" for _ in range(16) for rail in range(1, 9)]
+    lines = {line.attrib["stroke-opacity"] for line in root.iter(f"{svg}line")}
+    assert lines == {"0.15"}, "a crowd of cables is drawn so faint that what is below shows"
 
 
 def test_the_summary_adds_up() -> None:

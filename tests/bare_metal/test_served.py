@@ -26,13 +26,22 @@ pytestmark = [pytest.mark.engines, pytest.mark.timeout(1500)]
 LONG = 900.0
 """Seconds for an engine to start on a machine ten times slower than a quiet one."""
 HEAD, WORKER, THIRD = "su1-001", "su1-002", "su1-003"
-CLUSTER = """\
-kind: Cluster
-name: alpha
-units: [{{name: su, count: 2, hosts: 32, addresses: 10.77.0.11, hourly: 12.5}}]
+GUIDE = Path(__file__).parents[2] / "docs" / "bare-metal.md"
+ADDED = """\
 nics: [{{device: eth0, use: management}}]
 access: {{key: 'file:{key}'}}
 """
+
+
+def cluster_file(key: Path) -> str:
+    """The guide's cluster of 64 hosts, with what says how its hosts are reached."""
+    described = GUIDE.read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
+    said = "hosts: 32}"
+    assert said in described
+    reached = "hosts: 32, addresses: 10.77.0.11, hourly: 12.5}"
+    return described.replace(said, reached) + ADDED.format(key=key)
+
+
 SPEC = """\
 name: tiny
 model: {{source: 'file://{model}', context: {context}}}
@@ -61,7 +70,7 @@ class Site:
         (self.folder / "home").mkdir(mode=0o700)
         self.store = lab.folder / "store"
         self.model = make_tiny_model(lab.folder / "model")
-        (self.folder / "cluster.yaml").write_text(CLUSTER.format(key=lab.key))
+        (self.folder / "cluster.yaml").write_text(cluster_file(lab.key))
         off = "".join(
             f"  - {{id: {one.id}, skip: true, source: there is no such hardware here}}\n"
             for one in table()

@@ -9,7 +9,7 @@ import os
 import signal
 import zipfile
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from bare_metal.hosts.connection import (
     HostGoneError,
     Ran,
     Reader,
+    Talk,
     Unreachable,
     Writer,
     connector,
@@ -178,6 +179,9 @@ class Cut:
             raise HostGoneError("cut by the test")
         self.left[0] -= 1
         return await self.session.change(argv, stdin, seconds=seconds)
+
+    def talk(self, argv: Sequence[str]) -> AbstractAsyncContextManager[Talk]:
+        return self.session.talk(argv)
 
 
 def test_a_run_that_is_cut_anywhere_is_gone_on_with(pinned: sshd.Site) -> None:

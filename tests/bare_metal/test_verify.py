@@ -7,7 +7,16 @@ from collections import Counter
 
 import pytest
 
-from bare_metal.fabric import RULES, Dump, FabricPlan, Report, Verdict, thresholds, verify
+from bare_metal.fabric import (
+    RULES,
+    Dump,
+    FabricPlan,
+    Report,
+    Verdict,
+    report_data,
+    thresholds,
+    verify,
+)
 from tests.bare_metal.faults import HEALTHY, KINDS, MASTER, Spoiled, plan_of, planted
 
 PLANS = {
@@ -63,6 +72,16 @@ def test_without_a_rule_its_faults_are_missed(rule: str) -> None:
         assert less <= whole
         missed += (whole - less).total()
     assert missed > 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_each_finding_says_how_bad_what_was_measured_and_against_what_by_whom(seed: int) -> None:
+    spoiled, _ = planted(PLANS["104 adapters"], seed)
+    for managers in (MASTER, ""):
+        report = verify(PLANS["104 adapters"], spoiled.dump(managers=managers))
+        assert report.faults
+        for row in report_data(report)["faults"]:
+            assert all(row[key] for key in ("severity", "measured", "expected", "source")), row
 
 
 def test_both_ends_of_swapped_rails_are_named_with_their_racks() -> None:

@@ -7,10 +7,12 @@ from bare_metal.hosts.connection.answers import (
     LookingConnector,
     Ran,
     Reader,
+    Talk,
     Unreachable,
     Writer,
 )
 from bare_metal.hosts.connection.fanout import MOST_AT_ONCE, over
+from bare_metal.hosts.connection.holding import Held, held
 from bare_metal.hosts.connection.opening import (
     chosen,
     chosen_switches,
@@ -24,6 +26,7 @@ from bare_metal.hosts.connection.recorded import RecordedConnector, record
 __all__ = [
     "Connector",
     "Files",
+    "Held",
     "HostGoneError",
     "HostKey",
     "LookingConnector",
@@ -31,12 +34,14 @@ __all__ = [
     "Ran",
     "Reader",
     "RecordedConnector",
+    "Talk",
     "Unreachable",
     "Writer",
     "called",
     "chosen",
     "chosen_switches",
     "connector",
+    "held",
     "over",
     "pin",
     "pinned",

@@ -76,8 +76,37 @@ class Reader(Protocol):
         """
 
 
+class Talk(Protocol):
+    """A command that goes on, and is spoken with."""
+
+    async def say(self, text: bytes) -> None:
+        """Hand it some more.
+
+        Raises:
+            HostGoneError: When the host went away.
+        """
+
+    async def hear(self) -> str:
+        """The next line that it prints, without its end; empty once it prints no more.
+
+        Raises:
+            HostGoneError: When the host went away.
+        """
+
+    async def ended(self) -> Ran:
+        """What it came to, once it is handed no more: all that was not heard, and its errors.
+
+        Raises:
+            HostGoneError: When the host went away.
+        """
+
+
 class Writer(Reader, Protocol):
     """A host that is changed."""
+
+    def talk(self, argv: Sequence[str]) -> AbstractAsyncContextManager[Talk]:
+        """Begin a command that goes on until the block is left, or the connection is lost: what it
+        reads ends then. Entering it raises HostGoneError."""
 
     async def change(self, argv: Sequence[str], stdin: bytes | None, *, seconds: float) -> Ran:
         """Run a command that changes something, and hand it `stdin`.

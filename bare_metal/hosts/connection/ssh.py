@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import shlex
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 
-from bare_metal.hosts.connection.answers import Files, HostGoneError, Ran, Writer
+from bare_metal.hosts.connection.answers import Files, HostGoneError, Ran, Talk, Writer
 from bare_metal.hosts.connection.files import reading, taken_apart
 from bare_metal.hosts.connection.pins import HostKey, called, pinned
 from bare_metal.inventory import Access, Placed, resolved
@@ -119,22 +119,31 @@ class SshHost:
 
     async def change(self, argv: Sequence[str], stdin: bytes | None, *, seconds: float) -> Ran:
         """Run a command that changes something."""
-        words = ["env", "LC_ALL=C", *argv]
-        line = shlex.join(["sudo", "-n", "--", *words] if self.sudo else words)
         began = time.time()
         try:
             async with asyncio.timeout(seconds):
-                done = await self._run(line, stdin or b"")
+                with _lost():
+                    done = await self._run(self._line(argv), stdin or b"")
         except TimeoutError:
             return Ran(None, "", f"it did not end within {seconds:g} s", began, time.time())
-        except (OSError, asyncssh.Error) as error:
-            raise HostGoneError(
-                f"the connection was lost while a command ran: {_said(error)}"
-            ) from error
         out, err = _text(done.stdout), _text(done.stderr)
         if done.exit_status is None or done.exit_status < 0:
             return Ran(None, out, err or "a signal ended it", began, time.time())
         return Ran(done.exit_status, out, err, began, time.time())
+
+    @asynccontextmanager
+    async def talk(self, argv: Sequence[str]) -> AsyncIterator[Talk]:
+        """A command that goes on."""
+        with _lost():
+            process = await self.connection.create_process(self._line(argv), encoding=None)
+        try:
+            yield SshTalk(process)
+        finally:
+            process.close()
+
+    def _line(self, argv: Sequence[str]) -> str:
+        words = ["env", "LC_ALL=C", *argv]
+        return shlex.join(["sudo", "-n", "--", *words] if self.sudo else words)
 
     async def _run(self, line: str, stdin: bytes) -> asyncssh.SSHCompletedProcess:
         """Run it once sshd has room for it: sessions that have ended count among the ten that it
@@ -148,6 +157,41 @@ class SshHost:
                 if not left or self.connection.is_closed():
                     raise
             await asyncio.sleep(ROOM_SECONDS)
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, asyncssh.Error) as error:
+        raise HostGoneError(
+            f"the connection was lost while a command ran: {_said(error)}"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class SshTalk:
+    """A command on a host that goes on."""
+
+    process: asyncssh.SSHClientProcess[bytes]
+
+    async def say(self, text: bytes) -> None:
+        """Hand it some more."""
+        with _lost():
+            self.process.stdin.write(text)
+            await self.process.stdin.drain()
+
+    async def hear(self) -> str:
+        """Its next line."""
+        with _lost():
+            return _text(await self.process.stdout.readline()).rstrip("\n")
+
+    async def ended(self) -> Ran:
+        """What it came to."""
+        with _lost():
+            self.process.stdin.write_eof()
+            done = await self.process.wait()
+        return Ran(done.exit_status, _text(done.stdout), _text(done.stderr))
 
 
 def _text(data: bytes | str | None) -> str:

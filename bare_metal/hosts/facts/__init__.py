@@ -9,6 +9,7 @@ from bare_metal.hosts.facts.model import (
     Disk,
     Gid,
     Gpu,
+    GpuProcess,
     HcaPort,
     Interface,
     Kernel,
@@ -32,8 +33,8 @@ from bare_metal.hosts.facts.table import NAMES, OURS, HostFacts, facts_of
 
 __all__ = [
     "Account", "Answers", "Clock", "CommandFact", "Cpu", "Disk", "Fact", "FileFact", "Gid",
-    "Gpu", "HcaPort", "HostFacts", "Interface", "Kernel", "Limit", "Lldp", "Memory", "NAMES",
-    "Neighbour", "NumaNode", "NvLink", "NvLinkErrors", "OURS", "Pci", "PciDevice", "Readings",
-    "Remapped", "Time", "Unit", "Unknown", "UnknownError", "Xid", "ask", "data", "facts_of",
-    "gather", "neighbours_told", "understood",
+    "Gpu", "GpuProcess", "HcaPort", "HostFacts", "Interface", "Kernel", "Limit", "Lldp",
+    "Memory", "NAMES", "Neighbour", "NumaNode", "NvLink", "NvLinkErrors", "OURS", "Pci",
+    "PciDevice", "Readings", "Remapped", "Time", "Unit", "Unknown", "UnknownError", "Xid",
+    "ask", "data", "facts_of", "gather", "neighbours_told", "understood",
 ]  # fmt: skip

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 
 from bare_metal.hosts.connection import Ran
 from bare_metal.hosts.facts.asking import UnknownError, maybe, printed
-from bare_metal.hosts.facts.model import Gpu, NvLink, NvLinkErrors, Remapped, Xid
+from bare_metal.hosts.facts.model import (
+    Gpu,
+    GpuProcess,
+    NvLink,
+    NvLinkErrors,
+    Remapped,
+    Xid,
+)
 from llmops.units import Bytes
 
 FIELDS = (
@@ -56,6 +63,29 @@ def _gpu(row: list[str]) -> Gpu:
 def short(address: str) -> str:
     """A PCI address with a domain of four digits, as the kernel writes it."""
     return address.lower()[-12:]
+
+
+PROCESSES = f"""\
+found=$(nvidia-smi --query-compute-apps=pid,used_memory,process_name {FORM}) || exit $?
+printf '%s\\n' "$found" | while IFS=, read -r pid memory name; do
+  [ -n "$pid" ] || continue
+  printf '%s,%s,%s,%s\\n' "$pid" "$(ps -o user:32= -p "$pid")" "$memory" "$name"
+done
+"""
+"""Who holds GPUs, each with its owner: `nvidia-smi --help-query-compute-apps`, `ps(1)`."""
+
+
+def processes(ran: Ran) -> tuple[GpuProcess, ...]:
+    """What `PROCESSES` printed, a line for each process on each GPU, as one for each process."""
+    found: dict[int, GpuProcess] = {}
+    for line in printed(ran).splitlines():
+        row = [cell.strip() for cell in line.split(",", 3)]
+        if len(row) != 4 or (pid := maybe(row[0])) is None:
+            raise UnknownError(f"expected a process on a GPU, found {line[:100]!r}")
+        memory, before = maybe(row[2]), found.get(pid)
+        size = (memory or 0) * MIB + (int(before.memory or 0) if before else 0)
+        found[pid] = GpuProcess(pid, row[1], row[3][:100], Bytes(size) if size else None)
+    return tuple(found.values())
 
 
 def remapped(ran: Ran) -> tuple[Remapped, ...]:

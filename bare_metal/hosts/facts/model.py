@@ -110,6 +110,18 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """A process that holds a GPU's memory."""
+
+    pid: int
+    user: str
+    """Whose it is; empty where it had ended by then."""
+    name: str
+    memory: Bytes | None
+    """Of GPUs; None where the driver does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Remapped:
     """Rows of a GPU's memory that were replaced."""
 

@@ -112,6 +112,17 @@ def accounts(files: Files) -> dict[str, Account]:
     return found
 
 
+def slurm_steps(ran: Ran) -> tuple[str, ...]:
+    """`ps -C slurmstepd`, which ends with 1 where there is none."""
+    return tuple(" of ".join(line.split()) for line in printed(ran, 1).splitlines() if line.strip())
+
+
+def logins(ran: Ran) -> tuple[str, ...]:
+    """`who`: sessions with a terminal, which those of llmops have not."""
+    rows = [line.split() for line in printed(ran).splitlines() if line.strip()]
+    return tuple(dict.fromkeys(" on ".join(row[:2]) for row in rows))
+
+
 def firewall(ran: Ran) -> str:
     """`nft list table inet llmops`: our own table, or an empty text where there is none."""
     if ran.code == 1 and "No such file or directory" in ran.err:

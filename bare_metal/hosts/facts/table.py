@@ -17,6 +17,7 @@ from bare_metal.hosts.facts.model import (
     Disk,
     Gid,
     Gpu,
+    GpuProcess,
     HcaPort,
     Interface,
     Kernel,
@@ -58,6 +59,7 @@ class HostFacts:
     remapped: tuple[Remapped, ...] | Unknown
     nvlinks: tuple[NvLink, ...] | Unknown
     nvlink_errors: tuple[NvLinkErrors, ...] | Unknown
+    gpu_processes: tuple[GpuProcess, ...] | Unknown
     xids: tuple[Xid, ...] | Unknown
     link_downs: tuple[str, ...] | Unknown
     """Lines of the log about links that went down."""
@@ -92,6 +94,10 @@ class HostFacts:
     units: dict[str, Unit] | Unknown
     unit_files: dict[str, str] | Unknown
     accounts: dict[str, Account] | Unknown
+    slurm_steps: tuple[str, ...] | Unknown
+    """Steps of Slurm's jobs that run, each with the user that its process is of."""
+    logins: tuple[str, ...] | Unknown
+    """Who is logged in to a terminal: user and terminal."""
     firewall: str | Unknown
     """Our own table of nftables; empty where there is none."""
     ours: dict[str, str] | Unknown
@@ -178,6 +184,7 @@ _GPUS: tuple[Fact, ...] = (
     ),
     CommandFact("nvlinks", (_SMI, "nvlink", "-s"), gpus.nvlinks),
     CommandFact("nvlink_errors", (_SMI, "nvlink", "-e"), gpus.nvlink_errors),
+    CommandFact("gpu_processes", ("sh", "-c", gpus.PROCESSES), gpus.processes),
     CommandFact("xids", (*_LOG, f"--since={XID_WINDOW}", "--grep=NVRM: Xid"), gpus.xids),
 )
 
@@ -249,6 +256,10 @@ _SYSTEM: tuple[Fact, ...] = (
         ),
         system.accounts,
     ),
+    CommandFact(
+        "slurm_steps", ("ps", "-C", "slurmstepd", "-o", "pid=,user:32="), system.slurm_steps
+    ),
+    CommandFact("logins", ("who",), system.logins),
     CommandFact("firewall", ("nft", "list", "table", "inet", "llmops"), system.firewall),
     FileFact("ours", (ANCHOR, *OURS), machine.kept),
 )

@@ -1,6 +1,6 @@
 """What prepares hosts: facts in, commands out, and nothing where nothing is to do."""
 
-from bare_metal.hosts.operations.agent import TOKEN, serves
+from bare_metal.hosts.operations.agent import ACCOUNT, TOKEN, serves
 from bare_metal.hosts.operations.applying import Done, Failed, Outcome, apply
 from bare_metal.hosts.operations.guard import refused
 from bare_metal.hosts.operations.maintenance import maintained
@@ -11,6 +11,7 @@ from bare_metal.hosts.operations.telling import named, plan_data, preview
 from bare_metal.hosts.operations.wanted import AT_ONCE, AgentUnwanted, AgentWanted, Role
 
 __all__ = [
+    "ACCOUNT",
     "AT_ONCE",
     "AgentUnwanted",
     "AgentWanted",

@@ -231,4 +231,4 @@ def _killed(why: str) -> Change:
     return Change(why, ("systemctl", "kill", "--signal=SIGKILL", SERVICE))
 
 
-__all__ = ["TOKEN", "agent", "serves", "unit_of"]
+__all__ = ["ACCOUNT", "TOKEN", "agent", "serves", "unit_of"]

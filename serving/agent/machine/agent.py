@@ -73,6 +73,8 @@ class Agent:
         self._taken: LlmopsError | None = None
         self._work: dict[str, Work] = {}
         self._threads: dict[str, threading.Thread] = {}
+        self._wanted: set[str] = set()
+        """Services with an order that waits: what was lost of them is not waited for any longer."""
         self._questions: set[str] = set()
         self._rung: str | None = None
         self._swept = 0.0
@@ -91,7 +93,11 @@ class Agent:
         Raises:
             BusyError: When another agent works for it.
         """
-        yield from self._holding.take()
+        try:
+            yield from self._holding.take()
+        except BusyError:
+            self._fence()
+            raise
         log.info("works for %s", self._blobs.where)
 
     def run(self, *, once: bool = False) -> None:
@@ -113,7 +119,21 @@ class Agent:
                 self._stop.set()
                 self._end(beat)
         if self._taken is not None:
+            self._fence()
             raise self._taken
+
+    def _fence(self) -> None:
+        """End the Ray that runs here, where another machine is the head by now: one that was cut
+        off, and was taken for lost, would serve on beside it with old keys and old releases."""
+        if self._machines.network is None:
+            return
+        try:
+            if self._holding.elsewhere():
+                log.warning("another machine is the head: what runs here ends")
+                for _ in self._target.runtime.halt():
+                    pass
+        except LlmopsError as error:
+            log.warning("%s", error.message)
 
     def _end(self, beat: threading.Thread) -> None:
         until = time.monotonic() + ENDING
@@ -155,7 +175,9 @@ class Agent:
                 self._questions.add(identifier)
                 pool.submit(self._answer, identifier)
         self._keeping.keys()
-        for ref in self._orders.pending():
+        orders = self._orders.pending()
+        self._wanted = {ref.service for ref in orders}
+        for ref in orders:
             self._begin(ref.service, self._carry_out, ref)
         if sweep:
             self._swept = now
@@ -200,6 +222,9 @@ class Agent:
         for event in self._keeping.settle(ref.service):
             if self.stopping():
                 raise Stopped
+            if ref.service in self._wanted:  # as where too few hosts are left, and it never comes
+                log.info("%s: an order goes before that", ref.service)
+                return
             if isinstance(event, Progress):
                 self._told(ref, f"{event.phase}: {event.reason}")
         self._keeping.status(ref.service)

@@ -28,14 +28,11 @@ from serving.agent.documents import FORMATS
 from serving.agent.pace import PACE, Pace
 from serving.agent.presence import LEASE
 from serving.agent.words import Lease, Work
-
-SAME_START = 2.0
-"""Seconds by which two readings of one process's start may differ: the boot time is rounded."""
+from serving.lives import BOOT, began
 
 MARGIN = 3.0
 """Seconds before its end from which a lease is not surely held: a write takes time."""
 
-BOOT = Path("/proc/sys/kernel/random/boot_id")
 PIDS = Path("/proc/self/ns/pid")
 
 
@@ -118,7 +115,7 @@ class Holding:
             holder=secrets.token_hex(8),
             host=socket.gethostname(),
             pid=os.getpid(),
-            started=psutil.Process().create_time(),
+            started=began(os.getpid()),
             place=_place(),
             since=now,
             renewed_at=now,
@@ -162,6 +159,12 @@ class Holding:
             self._write(lease)
         except (Conflict, StoreUnreachable):
             return  # another has it, or it expires by itself
+
+    def elsewhere(self) -> bool:
+        """Whether an agent of another machine has the lease. Of one on this machine the runtime may
+        be the very same."""
+        found, _ = LEASE.read(self._blobs, self._name)
+        return found is not None and not found.ended and found.place != _place()
 
     def sure(self) -> bool:
         """Whether the lease is surely this agent's own now."""
@@ -213,9 +216,8 @@ def _is_dead(lease: Lease) -> bool:
     if not lease.place or lease.place != _place():
         return False
     try:
-        process = psutil.Process(lease.pid)
-        same = abs(process.create_time() - lease.started) < SAME_START
-        return not same or process.status() == psutil.STATUS_ZOMBIE
+        same = began(lease.pid) == lease.started
+        return not same or psutil.Process(lease.pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:

@@ -13,12 +13,9 @@ from llmops.errors import InputError
 from llmops.planning import MachineFacts
 from serving.agent import names
 from serving.agent.blobs import Blobs
-from serving.agent.documents import Kind
-from serving.agent.nodes import alive
+from serving.agent.nodes import CLUSTER, alive, recorded
 from serving.agent.words import Cluster, Node
 from serving.runtime.network import Network
-
-CLUSTER = Kind(Cluster, "where machines join")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +83,14 @@ class Machines:
         """Addresses of those that give signs of life, and have not joined this Ray yet."""
         head = str((endpoint or {}).get("ray") or "")
         return tuple(node.address for node in self._nodes() if node.joined != head)
+
+    def silent(self) -> tuple[str, ...]:
+        """Addresses of those that have neither said goodbye nor give signs of life."""
+        if self._joining is None:
+            return ()
+        now = self._clock()
+        found = (node for node in recorded(self._blobs) if not node.ended)
+        return tuple(node.address for node in found if not node.alive(now))
 
     def _nodes(self) -> tuple[Node, ...]:
         return alive(self._blobs, self._clock()) if self._joining else ()

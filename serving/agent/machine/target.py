@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from llmops.errors import RefusedError
-from llmops.events import Flow
+from llmops.events import Flow, Warned
 from llmops.planning import Facts
 from llmops.releases import Release
 from llmops.spec import Deployment
@@ -53,6 +53,12 @@ class MachineTarget(LocalTarget):
     def _joining(self) -> str | None:
         missing = self.machines.missing(self.runtime.endpoint())
         return f"{', '.join(missing)} joins" if missing else None
+
+    def remove(self, service: str, number: int) -> Flow[None]:
+        """What `local` does. A machine that is lost is named: what it had a part in ends here."""
+        for address in self.machines.silent():
+            yield Warned(f"{address} gives no sign of life: what ran there is not waited for")
+        yield from super().remove(service, number)
 
     def create_key(
         self,
