@@ -1,10 +1,10 @@
 """Planning: from a deployment and facts to a plan whose every number has a reason."""
 
 from llmops.planning.accelerators import accelerators_of
-from llmops.planning.adapter import AdaptedLayer, AdapterFacts, PlannedAdapter
-from llmops.planning.adapting import ADAPTER_SLOTS, ADAPTERS_KEPT
+from llmops.planning.adapter import AdaptedLayer, AdapterFacts, AdapterRoom, PlannedAdapter
 from llmops.planning.architecture import known as known_architectures
 from llmops.planning.batches import planned_batch
+from llmops.planning.bounds import KeyBounds, Limits
 from llmops.planning.cloud import UNKNOWN, CloudFacts, MachineOffer, MachinePlan
 from llmops.planning.document import plan_document
 from llmops.planning.identity import digest
@@ -15,9 +15,7 @@ from llmops.planning.model import (
     Facts,
     Figure,
     Gpu,
-    KeyBounds,
     Layout,
-    Limits,
     LiveRelease,
     MachineFacts,
     ModelFacts,
@@ -38,10 +36,9 @@ from llmops.planning.spanning import MOST_STAGES, share, whole
 from llmops.planning.upkeep import Spending, Upkeep
 
 __all__ = [
-    "ADAPTERS_KEPT",
-    "ADAPTER_SLOTS",
     "AdaptedLayer",
     "AdapterFacts",
+    "AdapterRoom",
     "CloudFacts",
     "ClusterFacts",
     "EngineSettings",

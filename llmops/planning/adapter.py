@@ -49,6 +49,28 @@ class AdapterFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterRoom:
+    """What an engine keeps room for: so many adapters of one release, each of at most this rank."""
+
+    rank: int = 0
+    """One of the engine's own sizes; 0 for no adapters."""
+    count: int = 1
+
+    @property
+    def at_once(self) -> int:
+        """Adapters that answer in one batch: those of the release that serves, and one of the next.
+        Requests for a further one wait for the next batch."""
+        return self.count + 1
+
+    @property
+    def kept(self) -> int:
+        """Adapters that the engine keeps in the machine's memory: of those two releases all, and of
+        two that still drain. What does not fit there it reads from the disk again, and nobody would
+        check that."""
+        return 4 * self.count
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedAdapter:
     """The adapter part of a plan: enough to find it again, and to know that it is the same."""
 
@@ -62,4 +84,4 @@ class PlannedAdapter:
     """Why it is served although its evaluation refused it; empty when it did not."""
 
 
-__all__ = ["AdaptedLayer", "AdapterFacts", "Kinship", "PlannedAdapter"]
+__all__ = ["AdaptedLayer", "AdapterFacts", "AdapterRoom", "Kinship", "PlannedAdapter"]

@@ -15,8 +15,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     `target`, `image`, `pod` and `apart` are there only where a target runs pods and sets them, and
     `machines` where it makes some; `scaling` only where the number of replicas is not fixed;
     `upkeep`, `affinity` and `shadow` only where they are not what they are by default; of the
-    limits only those that there are; `model.adapter` and `engine.adapter_rank` only where there
-    are adapters.
+    limits only those that there are; of the adapters `model.adapter`, `model.adapters`,
+    `engine.adapter_rank` and `engine.adapter_count` only where there is something of them to tell.
     """
     document = asdict(plan)
     for key in ("target", "image", "pod", "tls", "scaling", "apart", "machines"):
@@ -26,8 +26,12 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     del document["engine_identity"]
     if plan.model.adapter is None:
         del document["model"]["adapter"]
+    if not plan.model.adapters:
+        del document["model"]["adapters"]
     if not plan.engine.adapter_rank:
         del document["engine"]["adapter_rank"]
+    if plan.engine.adapter_count == 1:
+        del document["engine"]["adapter_count"]
     if plan.upkeep == Upkeep():
         del document["upkeep"]
     if plan.affinity == "request":

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from llmops.planning.adapter import AdapterRoom
 from llmops.planning.cloud import CloudFacts
 from llmops.planning.model import ClusterFacts, Facts, MachineFacts, Share
 from llmops.planning.upkeep import FIELDS
@@ -31,13 +32,14 @@ def identity(deployment: Deployment, facts: Facts) -> str:
 
     How it is looked after is left out as well: when it may be changed says nothing of what runs.
     """
-    found = [_asked(deployment), facts.model.revision, facts.engine_version]
-    return digest([*found, facts.adapter.digest] if facts.adapter else found)
+    found: list[Any] = [_asked(deployment), facts.model.revision, facts.engine_version]
+    found += [facts.adapter.digest] if facts.adapter else []
+    return digest([*found, _named(facts)] if facts.adapters else found)
 
 
-def engine_identity(deployment: Deployment, facts: Facts, rank: int) -> str:
-    """Digest of all that makes an engine what it is, less the adapter; empty where an engine is for
-    one release alone.
+def engine_identity(deployment: Deployment, facts: Facts, room: AdapterRoom) -> str:
+    """Digest of all that makes an engine what it is, less its adapters; empty where an engine is
+    for one release alone.
 
     One engine serves several releases only on this machine, and only while the number of replicas
     is fixed: where it follows the load, the load of one release would move the replicas of all.
@@ -46,16 +48,23 @@ def engine_identity(deployment: Deployment, facts: Facts, rank: int) -> str:
     Args:
         deployment: What is asked for.
         facts: What was looked up.
-        rank: Of adapters that the engine keeps room for; 0 for none.
+        room: For adapters, that the engine keeps.
     """
     replicas = deployment.scaling.replicas
-    alone = not rank or deployment.target.kind != "local" or replicas.low != replicas.high
+    alone = not room.rank or deployment.target.kind != "local" or replicas.low != replicas.high
     if alone or deployment.maintenance.strategy == "recreate":
         return ""
     asked = _asked(deployment)
-    asked["model"] = {name: value for name, value in asked["model"].items() if name != "adapter"}
-    asked["engine"] = asked.get("engine", {}) | {"adapter_rank": rank}
+    asked["model"] = {n: v for n, v in asked["model"].items() if n not in ("adapter", "adapters")}
+    engine = {n: v for n, v in asked.get("engine", {}).items() if n != "adapter_count"}
+    # Left out where it is 1: an engine of before there was more says nothing of it.
+    several = {"adapter_count": room.count} if room.count > 1 else {}
+    asked["engine"] = engine | {"adapter_rank": room.rank} | several
     return digest([asked, facts.model.revision, facts.engine_version])
+
+
+def _named(facts: Facts) -> dict[str, str]:
+    return {name: found.digest for name, found in facts.adapters.items()}
 
 
 def _asked(deployment: Deployment) -> dict[str, Any]:
@@ -86,6 +95,7 @@ def facts_digest(facts: Facts) -> str:
             "live": sorted([r.service, r.number, r.identity] for r in facts.live),
             "engine": facts.engine_version,
             **({"adapter": facts.adapter.digest} if facts.adapter else {}),
+            **({"adapters": _named(facts)} if facts.adapters else {}),
         }
     )
 

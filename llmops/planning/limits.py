@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from llmops.planning.model import KeyBounds, Limits
+from llmops.planning.bounds import KeyBounds, Limits
 from llmops.planning.sizing import Size
 from llmops.spec import Deployment
 

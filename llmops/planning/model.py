@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llmops.planning.adapter import AdapterFacts, PlannedAdapter
+from llmops.planning.bounds import Limits
 from llmops.planning.cloud import CloudFacts, MachinePlan
 from llmops.planning.figure import Figure
 from llmops.planning.upkeep import Upkeep
+from llmops.spec import OWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,10 @@ class Facts:
     """Of a cloud's target, whose machines are not there yet: what can be had."""
     adapter: AdapterFacts | None = None
     """Of the model's adapter, where the spec names one."""
+    adapters: Mapping[str, AdapterFacts] = field(default_factory=dict)
+    """Of those with a model name of their own, by that name."""
+    taken: Mapping[str, str] = field(default_factory=dict)
+    """Model names of other services at the same endpoint, and whose each is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +212,13 @@ class PlannedModel:
     are older than this field."""
     adapter: PlannedAdapter | None = None
     """The adapter that it answers with; None for the bare weights."""
+    adapters: Mapping[str, PlannedAdapter] = field(default_factory=dict)
+    """Those with a model name of their own, by that name."""
+
+    @property
+    def adapters_by_name(self) -> dict[str, PlannedAdapter]:
+        """All of them: the one that the service's own name is answered with is `OWN`."""
+        return ({OWN: self.adapter} if self.adapter else {}) | dict(self.adapters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,40 +272,8 @@ class EngineSettings:
     """The user's own engine arguments; and the batch, where the engine's own would not fit."""
     adapter_rank: int = 0
     """Rank of adapters that it keeps room for; 0 for none."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyBounds:
-    """Limits of one key in place of those of all; None where those hold."""
-
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    concurrent_requests: int | None = None
-    max_tokens: int | None = None
-    tokens_per_day: int | None = None
-    usd_per_month: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the gateway enforces for this service, for each key; None is without limit, as in
-    records that are older than the field."""
-
-    requests_per_minute: int
-    max_body: int
-    max_tokens: int
-    max_choices: int
-    tokens_per_minute: int | None = None
-    concurrent_requests: int | None = None
-    tokens_per_day: int | None = None
-    usd_per_month: float | None = None
-    input_usd: float | None = None
-    """Price of a million tokens that are read."""
-    output_usd: float | None = None
-    """Price of a million tokens that are generated."""
-    per_key: Mapping[str, KeyBounds] = field(default_factory=dict)
-    in_flight: int | None = None
-    """Requests that one replica is given at once; further ones wait for their turn."""
+    adapter_count: int = 1
+    """Adapters of one release that it keeps room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +360,7 @@ class Plan:
     machines: MachinePlan | None = None
     """The machines that are made for it, where the target makes some."""
     engine_identity: str = ""
-    """Digest of all that makes its engine what it is, the adapter left out: two plans with one
+    """Digest of all that makes its engine what it is, its adapters left out: two plans with one
     differ in nothing but their adapters, which one engine can hold side by side. Empty where an
     engine holds none beside its own."""
     affinity: str = "request"
@@ -389,8 +370,8 @@ class Plan:
 
 
 __all__ = [
-    "ClusterFacts", "EngineSettings", "Facts", "Figure", "Gpu", "KeyBounds", "Layout", "Limits",
-    "LiveRelease", "MachineFacts", "ModelFacts", "NodeFacts", "Option", "Plan", "PlannedMemory",
+    "ClusterFacts", "EngineSettings", "Facts", "Figure", "Gpu", "Layout", "LiveRelease",
+    "MachineFacts", "ModelFacts", "NodeFacts", "Option", "Plan", "PlannedMemory",
     "PlannedModel", "PlannedScaling", "PlannedWindow", "PodSize", "Share", "Tensor",
     "TlsFiles",
 ]  # fmt: skip

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from llmops.planning.adapter import AdapterRoom
 from llmops.planning.adapting import (
     adapter_notes,
-    adapter_rank,
+    adapter_room,
     adapters_reason,
-    check_adapter,
+    check_adapters,
     host_of,
-    planned_adapter,
+    planned_adapters,
 )
 from llmops.planning.architecture import Task
 from llmops.planning.batches import told
@@ -91,8 +92,8 @@ def _plan(deployment: Deployment, facts: Facts, subjects: dict[str, Subject]) ->
         subjects[dtype] = Subject.of(facts.model, dtype)
     subject = subjects[dtype]
     _check_served(deployment, subject)
-    check_adapter(deployment, facts, subject)
-    if host := host_of(deployment, facts, adapter_rank(deployment, facts)):
+    check_adapters(deployment, facts, subject)
+    if host := host_of(deployment, facts):
         return _hosted(deployment, facts, host)
     if isinstance(deployment.target, KubernetesTarget):
         placed = place(deployment, deployment.target, facts, subject)
@@ -109,14 +110,14 @@ def _hosted(deployment: Deployment, facts: Facts, host: LiveRelease) -> Plan:
     since it is the same engine, and no room for a second one."""
     assert host.plan is not None  # noqa: S101 - a host is one by its plan
     note = (
-        f"only its adapter differs from release {host.number}: it is loaded into the same engine,"
+        f"only adapters differ from release {host.number}: they are loaded into the same engine,"
         " and no second one is started"
     )
     return replace(
         host.plan,
         identity=identity(deployment, facts),
         facts_digest=facts_digest(facts),
-        model=replace(host.plan.model, adapter=planned_adapter(deployment, facts)),
+        model=replace(host.plan.model, **planned_adapters(deployment, facts)),
         notes=(*adapter_notes(deployment, facts), note),
         asked=_asked(deployment),
         upkeep=planned_upkeep(deployment.maintenance),
@@ -124,14 +125,14 @@ def _hosted(deployment: Deployment, facts: Facts, host: LiveRelease) -> Plan:
 
 
 def _assembled(deployment: Deployment, facts: Facts, subject: Subject, placed: Placed) -> Plan:
-    size = _of_all(placed.choice.size, deployment)
+    size, room = _of_all(placed.choice.size, deployment), adapter_room(deployment, facts)
     host, port = _endpoint(deployment)
     return Plan(
         service=deployment.name,
         identity=identity(deployment, facts),
         facts_digest=facts_digest(facts),
         model=_planned_model(deployment, facts, subject, size),
-        memory=_planned_memory(size, subject, adapter_rank(deployment, facts)),
+        memory=_planned_memory(size, subject, room),
         layout=_layout(deployment, placed),
         options=placed.choice.options,
         engine=EngineSettings(
@@ -139,7 +140,8 @@ def _assembled(deployment: Deployment, facts: Facts, subject: Subject, placed: P
             placed.facts.engine_version,
             subject.dtype,
             {**deployment.engine.args, **told(deployment, placed.facts, size.shape, size.batch)},
-            adapter_rank(deployment, facts),
+            room.rank,
+            room.count,
         ),
         limits=planned_limits(deployment, size),
         host=host,
@@ -158,7 +160,7 @@ def _assembled(deployment: Deployment, facts: Facts, subject: Subject, placed: P
         scaling=planned_scaling(deployment),
         asked=_asked(deployment),
         upkeep=planned_upkeep(deployment.maintenance),
-        engine_identity=engine_identity(deployment, facts, adapter_rank(deployment, facts)),
+        engine_identity=engine_identity(deployment, facts, room),
         affinity=deployment.routing.affinity,
         shadow=deployment.routing.shadow,
     )
@@ -319,11 +321,11 @@ def _planned_model(
         kv_bytes_per_token=kv_per_token(subject, kv_dtype(deployment)),
         context=Figure(size.context, size.context_reason),
         licence=model.licence,
-        adapter=planned_adapter(deployment, facts),
+        **planned_adapters(deployment, facts),
     )
 
 
-def _planned_memory(size: Size, subject: Subject, rank: int) -> PlannedMemory:
+def _planned_memory(size: Size, subject: Subject, room: AdapterRoom) -> PlannedMemory:
     shape = size.shape
     dtype = subject.quantisation.words if subject.quantisation else f"as {subject.dtype}"
     beside = "the engine's own processes and buffers, measured"
@@ -333,7 +335,7 @@ def _planned_memory(size: Size, subject: Subject, rank: int) -> PlannedMemory:
             f" {size.batch.sequences:,} sequences, and the libraries' own; not measured here"
         )
     if size.adapters:
-        beside += f"; {adapters_reason(size.adapters, rank)}"
+        beside += f"; {adapters_reason(size.adapters, room)}"
     return PlannedMemory(
         per_device_bytes=Figure(
             size.per_shard,

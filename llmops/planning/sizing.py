@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from llmops.planning import memory
-from llmops.planning.adapting import adapter_rank, adapters_bytes
+from llmops.planning.adapting import adapter_room, adapters_bytes
 from llmops.planning.batches import argument, batches, in_flight, overhead
 from llmops.planning.layout import Shape, hardware, staying
 from llmops.planning.memory import FLOAT32, BatchDefaults, CacheSettings, Pool
@@ -120,7 +120,7 @@ def deal(deployment: Deployment, facts: Facts, subject: Subject, shape: Shape) -
         Refusal: When the context is longer than what the model was trained for.
     """
     context, why = _context(deployment, subject)
-    adapters = adapters_bytes(subject, adapter_rank(deployment, facts), shape.device)
+    adapters = adapters_bytes(subject, adapter_room(deployment, facts), shape.device)
     made = []
     for batch in batches(deployment, facts, shape):
         bare = Size(

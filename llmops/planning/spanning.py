@@ -13,7 +13,7 @@ from dataclasses import replace
 from llmops.planning.model import Facts, MachineFacts, Share
 from llmops.planning.refusal import Refusal
 from llmops.planning.subject import Subject
-from llmops.spec import SPANS_NOT, Deployment
+from llmops.spec import SPANS_NOT, Deployment, adapters_of
 
 MOST_STAGES = 32
 """Stages that a replica is cut into at most."""
@@ -98,7 +98,7 @@ def _check(deployment: Deployment, facts: Facts, subject: Subject, stages: int) 
 
 
 def _adapters(deployment: Deployment) -> bool:
-    return bool(deployment.model.adapter or deployment.engine.adapter_rank)
+    return bool(adapters_of(deployment.model) or deployment.engine.adapter_rank)
 
 
 __all__ = ["MOST_STAGES", "share", "spread", "whole"]

@@ -3,7 +3,7 @@
 The reading is the same for every file that a user writes: a `Document` says what may stand in one.
 """
 
-from llmops.spec.adapter_rules import run_of
+from llmops.spec.adapter_rules import OWN, adapter_path, adapters_of, run_of
 from llmops.spec.adapters import Adapter
 from llmops.spec.addresses import check as wrong_address
 from llmops.spec.aws import AwsNetwork, AwsTarget
@@ -16,16 +16,8 @@ from llmops.spec.generated import Generated, as_json
 from llmops.spec.kubernetes import KubernetesTarget
 from llmops.spec.loader import SPEC, Loaded, load, loaded, loads, read
 from llmops.spec.machines import AgentTarget, BareMetalTarget, LocalTarget, MadeOn
-from llmops.spec.models import (
-    DNS_LABEL,
-    Deployment,
-    Hardware,
-    Maintenance,
-    Model,
-    Name,
-    Parallelism,
-    Wait,
-)
+from llmops.spec.models import Deployment, Hardware, Maintenance, Model, Parallelism, Wait
+from llmops.spec.names import DNS_LABEL, Name
 from llmops.spec.nearest import nearest
 from llmops.spec.nodes import Trail
 from llmops.spec.recorded import recorded_target
@@ -62,6 +54,7 @@ __all__ = [
     "Maintenance",
     "Model",
     "Name",
+    "OWN",
     "Parallelism",
     "Placed",
     "SPANS_NOT",
@@ -72,6 +65,8 @@ __all__ = [
     "Wait",
     "Written",
     "as_json",
+    "adapter_path",
+    "adapters_of",
     "check_starter",
     "explain",
     "fields",

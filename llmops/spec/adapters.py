@@ -1,4 +1,4 @@
-"""The section of a spec that names an adapter; what cannot be meant by it: `adapter_rules`."""
+"""The sections of a spec that name adapters; what cannot be meant by them: `adapter_rules`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pydantic import Field
 
 from llmops.spec.bounds import Form
 from llmops.spec.document import Section
+from llmops.spec.names import Name
 
 
 class Adapter(Section):
-    """A low-rank adapter over the model's weights; the service then answers with both."""
+    """A low-rank adapter over the model's weights; what asks for it is answered with both."""
 
     source: Annotated[
         str,
@@ -27,3 +28,13 @@ class Adapter(Section):
     ) = None
     """Why it is served although its evaluation refused it. Without a reason such an adapter is
     refused. The reason stays in the history."""
+
+
+Adapters = Annotated[
+    dict[Name, Adapter],
+    Field(max_length=64),
+    Form("a mapping of model names to adapters"),
+]
+"""Adapters by the name that requests ask for them by."""
+
+__all__ = ["Adapter", "Adapters"]

@@ -9,7 +9,7 @@ from typing import Any, get_origin
 from llmops.spec import addresses
 from llmops.spec.document import Document, Section
 from llmops.spec.fields import elsewhere
-from llmops.spec.models import DNS_LABEL
+from llmops.spec.names import DNS_LABEL
 from llmops.spec.nearest import nearest
 from llmops.spec.nodes import Node, Scalar, Trail, dotted
 from llmops.spec.spots import Spot

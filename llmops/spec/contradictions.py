@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from llmops.spec import arguments
-from llmops.spec.adapter_rules import find_in_adapter
+from llmops.spec.adapter_rules import find_in_adapters
 from llmops.spec.aws import AwsTarget
 from llmops.spec.aws_rules import find_on_aws
 from llmops.spec.cluster_rules import find_in_cluster
@@ -39,9 +39,7 @@ def find_contradictions(deployment: Deployment, written: Written) -> Iterator[Fi
     """Everything that is wrong with a deployment of which each value has the right type."""
     model = deployment.model
     yield from find_in_source(("model",), model.source, model.revision)
-    yield from find_in_adapter(
-        model.adapter, deployment.engine.adapter_rank, deployment.target.kind
-    )
+    yield from find_in_adapters(deployment)
     yield from _engine(deployment)
     yield from _devices(deployment)
     yield from _memory(deployment)

@@ -30,7 +30,9 @@ from llmops.spec.words import (
 OF_LIST = "[]"
 """Behind the name of a list in the path of what its elements have."""
 
-OF_THE_USERS = (("engine", "args"), ("target", "node_selector"), ("security", "per_key"))
+OF_THE_USERS = (
+    ("engine", "args"), ("target", "node_selector"), ("security", "per_key"), ("model", "adapters"),
+)  # fmt: skip
 """Mappings whose keys are the user's own."""
 
 

@@ -11,27 +11,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from llmops.spec.adapters import Adapter
+from llmops.spec.adapters import Adapter, Adapters
 from llmops.spec.aws import AwsTarget
 from llmops.spec.bounds import Between, Form
 from llmops.spec.document import Section
 from llmops.spec.kubernetes import KubernetesTarget
 from llmops.spec.limits import Concurrent, KeyLimits, Prices, TokensPerDay, TokensPerMinute, Usd
 from llmops.spec.machines import AgentTarget, BareMetalTarget, LocalTarget
+from llmops.spec.names import Name
 from llmops.spec.routing import Routing
 from llmops.units import Bytes, Duration, Replicas
 from llmops.windows import Window
-
-DNS_LABEL = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
-
-Name = Annotated[
-    str,
-    Field(pattern=DNS_LABEL),
-    Form(
-        "a name of at most 40 lower-case letters, digits and hyphens that begins with a letter"
-        " and does not end with a hyphen"
-    ),
-]
 
 Memory = Annotated[Bytes, Between("1MiB", "64TiB", "2GiB")]
 Wait = Annotated[Duration, Between("1s", "1d", "5min")]
@@ -62,6 +52,13 @@ class Model(Section):
     """A low-rank adapter over the weights: the service's model answers with it, in place of the
     bare weights."""
 
+    adapters: Adapters = Field(default={})
+    """Further adapters over the same weights, each by the model name that requests ask for it by:
+    `{support-style: {source: "run://support-style/3"}}`. Each has the fields of `model.adapter`.
+    The service's own name is answered as without them. A key of the service may ask for all of
+    them, unless it is for some names only. A name is that of no other service on the machine, nor
+    of another service's adapter."""
+
 
 class Engine(Section):
     """What runs the model."""
@@ -78,8 +75,13 @@ class Engine(Section):
 
     adapter_rank: Annotated[int, Field(ge=0, le=512)] = 0
     """Keep room for adapters of at most this rank. A release that differs from the live one in
-    nothing but its adapter is then loaded into the running engine, instead of a second one beside
-    it. With 0 there is room only where the release itself has an adapter, for its own rank."""
+    nothing but its adapters is then loaded into the running engine, instead of a second one beside
+    it. With 0 there is room only where the release itself has adapters, for the largest rank."""
+
+    adapter_count: Annotated[int, Field(ge=0, le=64)] = 0
+    """Keep room for so many adapters of one release, `model.adapter` and those of `model.adapters`
+    together. 0 is as many as the release itself has, and 1 at least: set it where names are to be
+    added later, or the next one gets an engine of its own."""
 
     args: Annotated[
         dict[str, Any],

@@ -13,7 +13,8 @@ from llmops.errors import InputError
 from llmops.spec import addresses, scalars
 from llmops.spec.document import Section
 from llmops.spec.fields import explain
-from llmops.spec.models import DNS_LABEL, Deployment
+from llmops.spec.models import Deployment
+from llmops.spec.names import DNS_LABEL
 
 _HEAD = """\
 # What to serve, and where. `llmops validate` checks this file, `llmops deploy` makes it so, and

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 from llmops.spec.bounds import Between, Form
 from llmops.spec.document import Section
-from llmops.spec.models import DNS_LABEL
+from llmops.spec.names import DNS_LABEL
 from llmops.spec.nodes import Broken, Mapping, Node, Scalar, Sequence
 from llmops.units import Bytes, Duration, Replicas
 from llmops.windows import EXAMPLE, Window

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from llmops.spec import arguments
 from llmops.spec.contradictions import find_contradictions
-from llmops.spec.models import DNS_LABEL, Deployment
+from llmops.spec.models import Deployment
+from llmops.spec.names import DNS_LABEL
 from llmops.spec.text import unprintable
 
 MIB = 2**20

@@ -9,6 +9,7 @@ from dataclasses import replace
 from llmops.policies.findings import Finding
 from llmops.policies.layers import Decided, Effective
 from llmops.policies.review.subject import Subject, against, shown, unchecked
+from llmops.spec import adapter_path, adapters_of
 
 COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
@@ -31,13 +32,13 @@ def _source(bound: Decided, subject: Subject) -> Iterator[Finding]:
             bound, source, "model.source", f"models may not come from {source}",
             fix=f"use a model from {_lists(bound)}",
         )  # fmt: skip
-    adapter = subject.deployment.model.adapter
-    if adapter is not None and not bound.admits(adapter.source):
-        yield against(
-            bound, adapter.source, "model.adapter.source",
-            f"adapters may not come from {adapter.source}",
-            fix=f"use an adapter from {_lists(bound)}",
-        )  # fmt: skip
+    for name, adapter in adapters_of(subject.deployment.model).items():
+        if not bound.admits(adapter.source):
+            yield against(
+                bound, adapter.source, f"{adapter_path(name)}.source",
+                f"adapters may not come from {adapter.source}",
+                fix=f"use an adapter from {_lists(bound)}",
+            )  # fmt: skip
 
 
 def _licence(bound: Decided, subject: Subject) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from llmops.errors import InputError, RefusedError
 from llmops.releases import Release, State
-from llmops.spec import Deployment, run_of, tried
+from llmops.spec import OWN, Deployment, run_of, tried
 from serving.finetune.artefacts import kept
 from serving.finetune.artefacts.kept import Artefact
 from serving.finetune.artefacts.merging import merge as merged
@@ -37,8 +37,10 @@ class Promotion:
     deployment: Deployment
     source: str
     """What the service will answer with: an adapter's address, or that of weights."""
+    name: str
+    """The model name that is answered with it."""
     before: str
-    """The adapter that it answers with now; empty for bare weights."""
+    """The adapter that this name is answered with now; empty for none."""
     run: str
     data: str
     trained_on: str
@@ -56,6 +58,7 @@ def promotion(
     merge: bool = False,
     canary: int | None = None,
     despite_gate: str | None = None,
+    named: str | None = None,
 ) -> Promotion:
     """The live deployment of a service with what a run has made.
 
@@ -66,10 +69,12 @@ def promotion(
         merge: Serve weights with the adapter merged into them.
         canary: Percent of requests that it is tried on first; None: as the deployment says.
         despite_gate: Why it is to be served although its evaluation refused it.
+        named: The model name that it is to be answered to, beside what the service's own is
+            answered with; None for the service's own.
 
     Raises:
-        InputError: When there is no such run, nothing is live, its record does not say enough, or
-            its target cannot read what lies here.
+        InputError: When there is no such run, nothing is live, its record does not say enough, its
+            target cannot read what lies here, or it cannot have a name of its own.
         ModelError: When the artefact is damaged.
         RefusedError: When its evaluation refused it and no reason is given, or it is weights.
     """
@@ -77,20 +82,21 @@ def promotion(
     artefact = kept.verify(_runs(home, name) / str(number) / "artefact")
     live, deployment = _live(releases)
     _check_gate(artefact, despite_gate, weights=merge or artefact.kind == "weights")
-    source = f"run://{name}/{number}"
-    changed: dict[str, Any] = {"adapter": {"source": source}}
-    if artefact.lineage.gate.outcome == "refused":
-        changed["adapter"]["despite_gate"] = despite_gate
-    if merge and artefact.kind == "adapter":
-        source = f"file://{_merged(home, artefact, live)}"
-        changed = {"source": source}
-    elif artefact.kind == "weights":
-        source = f"file://{artefact.directory}"
-        changed = {"source": source}
-    before = live.plan.model.adapter
+    reason = (despite_gate or "") if artefact.lineage.gate.outcome == "refused" else ""
+    if merge or artefact.kind == "weights":
+        _check_name(named, deployment, weights=True)
+        folder = artefact.directory if artefact.kind == "weights" else _merged(home, artefact, live)
+        source = f"file://{folder}"
+        changed: dict[str, Any] = {"source": source}
+    else:
+        _check_name(named, deployment, weights=False)
+        source = f"run://{name}/{number}"
+        changed = _adapted(deployment, named, source, reason)
+    before = live.plan.model.adapters_by_name.get(OWN if named is None else named)
     return Promotion(
         deployment=_with(deployment, changed, canary),
         source=source,
+        name=deployment.name if named is None else named,
         before=before.source if before else "",
         run=f"{name}/{number}",
         data=artefact.lineage.data,
@@ -98,7 +104,7 @@ def promotion(
         metrics=artefact.lineage.metrics,
         gate=artefact.lineage.gate.outcome,
         reasons=artefact.lineage.gate.reasons,
-        despite_gate=(despite_gate or "") if artefact.lineage.gate.outcome == "refused" else "",
+        despite_gate=reason,
     )
 
 
@@ -111,7 +117,7 @@ def served_runs(home: Path) -> frozenset[tuple[str, int]]:
     releases = [one for name in store.services() for one in store.read(name)[0].releases]
     models = [release.plan.model for release in releases]
     sources = [model.source for model in models]
-    sources += [model.adapter.source for model in models if model.adapter is not None]
+    sources += [one.source for model in models for one in model.adapters_by_name.values()]
     found = (run_of(source) or _run_below(home, source) for source in sources)
     return frozenset(run for run in found if run is not None)
 
@@ -186,6 +192,30 @@ def _check_gate(artefact: Artefact, reason: str | None, *, weights: bool) -> Non
         )
 
 
+def _adapted(deployment: Deployment, named: str | None, source: str, reason: str) -> dict[str, Any]:
+    """What of the model changes when it gets an adapter; under a name, all others keep theirs."""
+    adapter = {"source": source} | ({"despite_gate": reason} if reason else {})
+    if named is None:
+        return {"adapter": adapter}
+    return {"adapters": deployment.model_dump(mode="json")["model"]["adapters"] | {named: adapter}}
+
+
+def _check_name(named: str | None, deployment: Deployment, *, weights: bool) -> None:
+    if named is None:
+        return
+    if weights:
+        raise InputError(
+            "only an adapter is given a model name of its own: whole weights are what all names of"
+            " a service are answered with",
+            hint="leave out --as; or --merge",
+        )
+    if named == deployment.name:
+        raise InputError(
+            f"--as {named}: that is the service's own name",
+            hint="leave out --as: the service's own name is then answered with it",
+        )
+
+
 def _merged(home: Path, artefact: Artefact, live: Release) -> Path:
     """The weights with an adapter in them; made once, and kept beside the artefact."""
     base = artefact.lineage.base
@@ -209,9 +239,10 @@ def _merged(home: Path, artefact: Artefact, live: Release) -> Path:
 def _with(deployment: Deployment, changed: Mapping[str, Any], canary: int | None) -> Deployment:
     asked = deployment.model_dump(mode="json", exclude_defaults=True)
     asked["target"] = {"kind": deployment.target.kind} | asked.get("target", {})
-    model = {k: v for k, v in asked["model"].items() if k != "adapter"}
+    model = dict(asked["model"])
     if "source" in changed:
-        model.pop("revision", None)
+        for name in ("adapter", "revision"):
+            model.pop(name, None)
     asked["model"] = model | dict(changed)
     if canary is not None:
         asked["maintenance"] = tried(asked, canary)
@@ -222,5 +253,6 @@ def _with(deployment: Deployment, changed: Mapping[str, Any], canary: int | None
         where = ".".join(str(part) for part in wrong["loc"])
         raise InputError(
             f"{where}: {wrong['msg']}",
-            hint="a reason for --despite-gate has 200 characters at most",
+            hint="a reason for --despite-gate has 200 characters at most, and a name for --as 40:"
+            " lower-case letters, digits and hyphens",
         ) from error

@@ -100,7 +100,8 @@ class Process:
     """A process that cannot be mistaken for another that is given its pid later."""
 
     pid: int
-    started: float
+    life: str
+    """See `serving.lives`."""
     host: str
 
 

@@ -30,6 +30,7 @@ from serving.finetune.runs.model import DURING, Attempt, Failure, Process, Run, 
 from serving.finetune.runs.paths import RunPaths
 from serving.finetune.runs.processes import ORPHAN_SECONDS, STOP_SECONDS
 from serving.finetune.runs.progress import last_line, last_progress
+from serving.lives import life
 from serving.locking import sign
 
 POLL = 0.2
@@ -64,7 +65,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._tell)
         signal.signal(signal.SIGINT, self._tell)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        me = Process(os.getpid(), psutil.Process().create_time(), socket.gethostname())
+        me = Process(os.getpid(), life(os.getpid()), socket.gethostname())
         self._put(supervisor=me)
         # What a supervisor that was killed has left is told to end, and has most likely done so.
         processes.end_family(self._paths.folder, kindly=ORPHAN_SECONDS)

@@ -15,7 +15,7 @@ from serving.finetune.runs import store
 from serving.finetune.runs.model import Failure, Run, Stage, State
 from serving.finetune.runs.paths import Named, RunPaths, names
 from serving.finetune.runs.progress import last_progress
-from serving.locking import still_runs
+from serving.lives import lives
 
 INTERRUPTED = "interrupted"
 """What a run is shown as that has not ended and that no supervisor is at work on."""
@@ -74,7 +74,7 @@ def view(paths: RunPaths) -> RunView:
 def alive(run: Run) -> bool:
     """Whether the run's supervisor lives."""
     found = run.supervisor
-    return found is not None and still_runs(found.pid, found.started)
+    return found is not None and lives(found.pid, found.life)
 
 
 def find(home: Path, name: str, number: int | None = None) -> RunPaths:

@@ -10,9 +10,11 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from serving.finetune.artefacts import Artefact, Gated, base_of
@@ -27,6 +29,7 @@ from tests.support.tiny_model import make_tiny_model
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(1200)]
 
 NAME = "style"
+ENGINE = "{kv_cache: 1GiB, adapter_rank: 8, adapter_count: 3}"
 PROMPT = "the one and the other are in the house of the " * 12
 
 
@@ -41,18 +44,21 @@ class World:
 
     def spec(self, adapter: str = "", **fields: str) -> Path:
         source = f"{{source: 'file://{self.model}', context: 512{adapter}}}"
-        sections = {"model": source, "engine": "{kv_cache: 1GiB, adapter_rank: 8}"} | fields
+        sections = {"model": source, "engine": ENGINE} | fields
         return self.stage.spec(self.service.name, f"file://{self.model}", **sections)
 
     def adapted(self, number: int) -> Path:
         return self.spec(f", adapter: {{source: 'run://{NAME}/{number}'}}")
 
-    def answer(self) -> str:
-        asked = self.stage.complete(
-            self.service.name, self.service.key, prompt=PROMPT, max_tokens=16, temperature=0
+    def ask(self, model: str) -> httpx.Response:
+        return self.stage.complete(
+            model, self.service.key, prompt=PROMPT, max_tokens=16, temperature=0
         )
+
+    def answer(self, model: str = "tiny") -> str:
+        asked = self.ask(model)
         assert asked.status_code == 200, asked.text
-        assert asked.json()["model"] == self.service.name
+        assert asked.json()["model"] == model
         text: str = asked.json()["choices"][0]["text"]
         return text
 
@@ -69,6 +75,30 @@ class World:
             for replica in application["replicas"]
             if replica["state"] == "RUNNING"
         }
+
+    def promote(self, number: int, *options: str) -> None:
+        done = self.stage.run(
+            "finetune", "promote", f"{NAME}/{number}", "--service", "tiny", "--yes", *options
+        )
+        assert done.code == 0, done.text
+
+    def models(self) -> dict[str, str | None]:
+        """The model names that the service's key may ask for, and what each is of."""
+        headers = {"authorization": f"Bearer {self.service.key}"}
+        found = httpx.get(f"{self.stage.url}/v1/models", headers=headers, timeout=30).json()
+        return {one["id"]: one["parent"] for one in found["data"]}
+
+    def told_of(self, number: int) -> list[str]:
+        """Lines of the engine's log about the adapter of a run."""
+        log = (self.stage.home / "logs" / "tiny" / "r1" / "engine.log").read_text(errors="replace")
+        digest = self.runs[number].digest[:12]
+        return [line for line in log.splitlines() if digest in line]
+
+    def proofs(self) -> list[tuple[int, str]]:
+        """Releases that were proven by generations under model names, with these names."""
+        lines = (self.stage.home / "logs" / "audit.jsonl").read_text().splitlines()
+        found = [one for one in map(json.loads, lines) if one["key"] == "operator"]
+        return [(one["release"], one["model"]) for one in found if "model" in one]
 
     def history(self) -> list[dict[str, Any]]:
         listed = self.stage.run("history", self.service.name, "-o", "json").json()["releases"]
@@ -160,6 +190,36 @@ def test_a_rollback_gives_the_first_adapter_again(world: World, said: dict[str, 
     assert world.engines() == engines
 
 
+def test_adapters_are_given_model_names_beside_the_service(
+    world: World, said: dict[str, str]
+) -> None:
+    engines = world.engines()
+    with Traffic(world.stage, world.service) as traffic:
+        world.promote(1, "--as", "first")
+        before = world.told_of(1)
+        world.promote(2, "--as", "second")
+    assert not traffic.bad
+    assert world.engines() == engines, "another engine was started"
+    assert world.told_of(1) == before, "what both releases have was loaded again, or taken out"
+    answers = {"tiny": said["base"], "first": said["first"], "second": said["second"]}
+    for _ in range(2):  # again: what one has cached must answer for no other
+        assert {model: world.answer(model) for model in answers} == answers
+    assert world.models() == {"tiny": None, "first": "tiny", "second": "tiny"}
+    assert world.ask("third").status_code == 404
+    number = world.history()[-1]["number"]
+    assert {(number, "first"), (number, "second"), (number - 1, "first")} <= set(world.proofs())
+
+
+def test_a_rollback_takes_a_name_back_and_leaves_the_others(
+    world: World, said: dict[str, str]
+) -> None:
+    done = world.stage.run("rollback", "tiny", "--yes")
+    assert done.code == 0, done.text
+    assert world.ask("second").status_code == 404
+    assert world.models() == {"tiny": None, "first": "tiny"}
+    assert (world.answer(), world.answer("first")) == (said["base"], said["first"])
+
+
 def test_what_the_gate_refused_is_served_only_for_a_reason(world: World) -> None:
     arguments = ("finetune", "promote", f"{NAME}/3", "--service", "tiny", "--yes")
     refused = world.stage.run(*arguments)
@@ -184,18 +244,18 @@ def test_an_adapter_with_a_flipped_byte_is_refused_and_the_service_serves_on(wor
     assert world.answer() == before
 
 
-def test_an_engine_that_dies_comes_back_with_its_adapter(world: World) -> None:
-    before = world.answer()
+def test_an_engine_that_dies_comes_back_with_its_adapters(world: World) -> None:
+    before = {model: world.answer(model) for model in ("tiny", "first")}
+    assert len(set(before.values())) == 2
     [pid] = world.engines().values()
     os.kill(pid, signal.SIGKILL)
 
-    def answers() -> bool:
-        asked = world.stage.complete(
-            "tiny", world.service.key, prompt=PROMPT, max_tokens=16, temperature=0
-        )
-        return asked.status_code == 200 and asked.json()["choices"][0]["text"] == before
+    def answers(model: str) -> bool:
+        asked = world.ask(model)
+        return asked.status_code == 200 and asked.json()["choices"][0]["text"] == before[model]
 
-    until(answers, 240)
+    for model in before:
+        until(partial(answers, model), 240)
     assert pid not in world.engines().values(), "what was killed has answered"
 
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from llmops.errors import InputError, RefusedError
-from llmops.planning import make_plan
+from llmops.planning import AdapterFacts, make_plan
 from llmops.releases import Release, State, dumps, records
 from llmops.releases.model import History
 from llmops.spec.models import Deployment
 from serving.finetune.artefacts import Base, Gated, base_of, promotion, served_runs
-from tests.finetuning.serving.test_adapter_plans import facts
+from tests.finetuning.serving.test_adapter_plans import FOUND, facts
+from tests.finetuning.serving.test_named_plans import named_plan
 from tests.planning.worlds import deployment
 from tests.support.adapters import lineage, make_adapter, make_run
 from tests.support.tiny_model import make_tiny_model
@@ -38,8 +39,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def live(**sections: Any) -> tuple[Release, ...]:
-    spec = deployment(**({"model": MODEL} | sections))
-    return (Release("chat", 3, make_plan(spec, facts(None)), State.LIVE, 0.0),)
+    return live_of(deployment(**({"model": MODEL} | sections)), None)
+
+
+def live_of(spec: Deployment, adapter: AdapterFacts | None = FOUND) -> tuple[Release, ...]:
+    found = dict.fromkeys(spec.model.adapters, FOUND)
+    plan = make_plan(spec, replace(facts(adapter), adapters=found))
+    return (Release("chat", 3, plan, State.LIVE, 0.0),)
 
 
 def test_only_the_adapter_is_changed(home: Path) -> None:
@@ -159,3 +165,66 @@ def test_a_target_that_cannot_read_it_here_is_refused(home: Path) -> None:
     plan = replace(live()[0].plan, asked=spec.model_dump(mode="json"))
     with pytest.raises(InputError, match="the target kubernetes cannot read it"):
         promotion(home, "whole/1", (Release("chat", 3, plan, State.LIVE, 0.0),))
+
+
+# With a model name of its own
+
+
+def test_a_name_of_its_own_is_added_and_nothing_else_changed(home: Path) -> None:
+    model = MODEL | {
+        "adapter": {"source": "run://style/3"},
+        "adapters": {"brief": {"source": "run://style/3"}},
+    }
+    releases = live_of(deployment(model=model, security={"keys": ["a"]}))
+    made = promotion(home, "style/1", releases, named="formal")
+    before = Deployment.model_validate(releases[0].plan.asked).model_dump()
+    after = made.deployment.model_dump()
+    assert after["model"]["adapters"].pop("formal") == {
+        "source": "run://style/1", "despite_gate": None,
+    }  # fmt: skip
+    assert after == before
+    assert (made.name, made.before, made.source) == ("formal", "", "run://style/1")
+
+
+def test_in_its_place_the_name_keeps_what_it_is_called_and_so_do_the_others(home: Path) -> None:
+    adapters = {name: {"source": "run://style/3"} for name in ("formal", "brief")}
+    releases = live_of(deployment(model=MODEL | {"adapters": adapters}))
+    made = promotion(home, "style/1", releases, named="formal")
+    sources = {name: one.source for name, one in made.deployment.model.adapters.items()}
+    assert sources == {"formal": "run://style/1", "brief": "run://style/3"}
+    assert made.before == "run://style/3"
+    own = promotion(home, "style/1", releases)
+    assert (own.name, own.before) == ("chat", "")
+    assert set(own.deployment.model.adapters) == {"formal", "brief"}
+
+
+def test_a_refused_one_needs_its_reason_under_a_name_too(home: Path) -> None:
+    with pytest.raises(RefusedError, match="its evaluation refused it"):
+        promotion(home, "style/2", live(), named="formal")
+    made = promotion(home, "style/2", live(), named="formal", despite_gate="a demonstration")
+    assert made.deployment.model.adapters["formal"].despite_gate == "a demonstration"
+
+
+@pytest.mark.parametrize(
+    ("run", "merge", "named", "says"),
+    [
+        ("style/1", False, "chat", "that is the service's own name"),
+        ("style/1", True, "formal", "only an adapter is given a model name of its own"),
+        ("whole/1", False, "formal", "only an adapter is given a model name of its own"),
+        ("style/1", False, "Formal Style", "Formal Style"),
+        ("style/1", False, "", "model.adapters"),
+    ],
+)
+def test_a_name_that_cannot_be_its_own_is_refused(
+    home: Path, run: str, merge: bool, named: str, says: str
+) -> None:
+    with pytest.raises(InputError, match=says) as caught:
+        promotion(home, run, live(), merge=merge, named=named)
+    assert "--as" in caught.value.hint
+
+
+def test_the_runs_behind_names_are_known_too(tmp_path: Path) -> None:
+    served_runs(tmp_path)
+    history, _ = records.begin(History("chat"), named_plan(formal="a"), 1.0)
+    (tmp_path / "releases" / "chat.json").write_text(dumps(history))
+    assert served_runs(tmp_path) == {("style", 3)}

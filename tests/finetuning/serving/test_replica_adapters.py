@@ -54,6 +54,8 @@ class World:
     def __init__(self, find: Callable[[str, str], Path] | None = None) -> None:
         self.engine = Engine()
         self.models = SimpleNamespace(lora_requests={}, model_name=None)
+        self.named: dict[str, dict[str, str]] = {}
+        """By release: the digests of adapters with a model name of their own."""
         self.told: list[tuple[int, str]] = []
         app = SimpleNamespace(state=SimpleNamespace(openai_serving_models=self.models))
         self.adapters = Adapters(
@@ -69,13 +71,22 @@ class World:
                 if digest
                 else None
                 for number, digest in told.items()
-            }
+            },
+            {
+                number: {
+                    name: {"source": "run://style/1", "digest": digest}
+                    for name, digest in named.items()
+                }
+                for number, named in self.named.items()
+            },
         )
 
-    async def model(self, release: int) -> str:
-        body = json.loads(await self.adapters.body(release, BODY))
-        assert body["prompt"] == "x"
-        return str(body["model"])
+    async def model(self, release: int, name: str = "") -> str:
+        body, digest = await self.adapters.body(release, BODY, name)
+        found = json.loads(body)
+        assert found["prompt"] == "x"
+        assert found["model"] == (name_of(digest) if digest else "chat")
+        return str(found["model"])
 
 
 async def settled() -> None:
@@ -207,7 +218,7 @@ def test_the_gateway_is_told_whose_engine_answers() -> None:
     assert [entry.get("engine") for entry in listed] == [1, 1]
     parsed = GatewayConfig.parse(table | {"generation": 1})
     assert [share.engine for share in parsed.services["chat"].releases] == [1, 1]
-    upstream = ServeUpstream()
+    upstream = ServeUpstream(Path("deaths"))
     upstream.follow(table["services"])
     assert upstream._engines == {ReleaseRef("chat", 2): 1, ReleaseRef("chat", 3): 1}
 
@@ -247,7 +258,7 @@ async def test_a_release_is_named_only_to_an_engine_that_answers_for_several() -
         async def _pieces(self, release: tuple[int, ...]) -> Any:
             yield 200, [("x-llmops-answered-by", str(*release))] if release else []
 
-    upstream = ServeUpstream()
+    upstream = ServeUpstream(Path("deaths"))
     upstream.follow({"chat": {"releases": [{"release": 1}, {"release": 2, "engine": 1}]}})
     upstream._handles["chat-r1"] = Handle()
     request = UpstreamRequest("POST", "/v1/completions", [], BODY, "x")
@@ -287,4 +298,4 @@ async def test_a_release_that_does_not_run_is_gone(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("ray.serve.get_deployment_handle", none)
     request = UpstreamRequest("POST", "/v1/completions", [], BODY, "x")
     with pytest.raises(UpstreamGone, match="chat-r7 does not run"):
-        await ServeUpstream().send(ReleaseRef("chat", 7), request)
+        await ServeUpstream(Path("deaths")).send(ReleaseRef("chat", 7), request)

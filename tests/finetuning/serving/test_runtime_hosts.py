@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from llmops.errors import TargetError
-from llmops.releases import History, Phase, Release
-from serving.local import LocalTarget
+from llmops.releases import History, Phase, Release, State
+from serving.local import LocalTarget, adapters
 from serving.local import members as members_file
 from serving.local import target as module
 from serving.local.members import Members
 from serving.local.runtime import Runtime
 from serving.local.store import FileReleaseStore
+from tests.finetuning.serving.test_named_plans import named_plan
 from tests.finetuning.serving.test_replica_adapters import ONE, THREE, TWO
 
 
@@ -117,3 +118,42 @@ def test_a_probe_that_fails_is_never_its_own_cause(
         list(target.verify(TWO))
     behind = caught.value.__cause__
     assert (str(behind) == "the probe says so") if word else behind is None
+
+
+@pytest.mark.parametrize("silent", ["", "brief"])
+def test_a_release_is_proven_under_each_of_its_names(
+    world: World, monkeypatch: pytest.MonkeyPatch, silent: str
+) -> None:
+    target = LocalTarget(world.home)
+    there = SimpleNamespace(path=lambda *_: world.home, reach=lambda _: ("http://x/v1", None))
+    monkeypatch.setattr(target, "_models", there)
+    monkeypatch.setattr(target, "_door", lambda _: there)
+    monkeypatch.setattr(target, "operator_key", lambda _: "key")
+    asked: list[str] = []
+
+    def probe(*, named: str, **_: Any) -> Any:
+        def ask() -> None:
+            asked.append(named)
+            if silent and named == silent:
+                raise TargetError(f"{named} did not prove itself")
+
+        return SimpleNamespace(ask=ask)
+
+    monkeypatch.setattr(module, "Probe", probe)
+    release = Release("chat", 4, named_plan(formal="a", brief="b"), State.STAGING, 0.0)
+    if silent:
+        with pytest.raises(TargetError, match="brief did not prove itself"):
+            list(target.verify(release))
+    else:
+        list(target.verify(release))
+        assert sorted(asked) == ["", "brief", "formal"]
+
+
+def test_the_model_names_of_other_services_are_known(world: World) -> None:
+    target = LocalTarget(world.home)
+    history = History("other", (Release("other", 7, named_plan(formal="a"), State.LIVE, 0.0),))
+    target.store.write(history, "")
+    members = [("chat", 2), ("other", 7), ("other", 8)]
+    taken = adapters.taken("chat", members, target.store)
+    assert taken == {"other": "other", "formal": "other"}
+    assert adapters.taken("other", members, target.store) == {"chat": "chat"}

@@ -60,14 +60,15 @@ async def ask(model: Path, home: Path, order: list[str]) -> list[tuple[str, int]
                 if name == "base"
                 else {"source": f"run://style/{name[0]}", "digest": name[2:]}
                 for name, number in releases.items()
-            }
+            },
+            {},
         )
         return [await _one(adapters, app, releases[name]) for name in order]
 
 
 async def _one(adapters: Adapters, app: object, release: int) -> tuple[str, int]:
     request = {"model": "tiny", "prompt": PROMPT, "max_tokens": 24, "temperature": 0}
-    body = await adapters.body(release, json.dumps(request).encode())
+    body, _ = await adapters.body(release, json.dumps(request).encode())
     headers = [("content-type", "application/json")]
     pieces = [p async for p in call(app, "POST", "/v1/completions", headers, body)]  # type: ignore[arg-type]
     document = json.loads(b"".join(piece for piece in pieces if isinstance(piece, bytes)))
