@@ -1,4 +1,5 @@
-"""What nobody expected: the traceback goes to a file, its place to the user."""
+"""What is no error of llmops' own: a machine that has run out of something is told as that; of what
+nobody expected the traceback goes to a file, and its place to the user."""
 
 from __future__ import annotations
 
@@ -7,6 +8,20 @@ import time
 import traceback
 
 from cli.places import home
+from llmops.errors import LlmopsError
+from llmops.exhausted import exhausted
+
+
+def scarce(error: Exception) -> LlmopsError | None:
+    """What the machine lacks, where that is what has ended a verb; with the file, where known."""
+    found = exhausted(error)
+    if isinstance(error, PermissionError):
+        found = "this user may not use it", "make it this user's own, or set LLMOPS_HOME"
+    if found is None:
+        return None
+    said, hint = found
+    file = error.filename if isinstance(error, OSError) else None
+    return LlmopsError(f"{said}{f': {file}' if file else f'; LLMOPS_HOME is {home()}'}", hint=hint)
 
 
 def keep(error: Exception) -> str:

@@ -20,10 +20,8 @@ from pathlib import Path
 
 import psutil
 
-SAME_START = 2.0
-"""Seconds by which two readings of one process's start may differ: the boot time is rounded."""
+from serving.lives import BOOT, began
 
-BOOT = Path("/proc/sys/kernel/random/boot_id")
 PIDS = Path("/proc/self/ns/pid")
 
 _FORM = re.compile(r"(\S+)@([^\s/]+)/(\d+)/(\d+)-([0-9a-f]{12})-([0-9a-f]{8})")
@@ -37,7 +35,7 @@ class Holder:
     host: str
     pid: int
     started: int
-    """Unix seconds."""
+    """Whole seconds from the machine's boot."""
     place: str
     nonce: str
     """Tells two holds of one process apart."""
@@ -49,7 +47,7 @@ class Holder:
             user=_user(),
             host=re.sub(r"[\s/@]", "-", socket.gethostname()) or "unnamed",
             pid=os.getpid(),
-            started=int(psutil.Process().create_time()),
+            started=int(began(os.getpid())),
             place=_place(),
             nonce=secrets.token_hex(4),
         )
@@ -77,7 +75,7 @@ class Holder:
         if self.place != _place():
             return False
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) > SAME_START
+            return int(began(self.pid)) != self.started
         except psutil.NoSuchProcess:
             return True
         except psutil.Error:

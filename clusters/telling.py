@@ -75,6 +75,8 @@ def status(
             _release(release, now.get(release.number), live.holding(release.number), asked)
             for release in shown
         ),
+        # Each gateway has heard of the others'.
+        quarantined=max((int(figure.get("quarantined", 0)) for figure in figures), default=0),
     )
 
 

@@ -24,12 +24,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import psutil
-
 from llmops.errors import BusyError, InputError
-
-SAME_START = 1.0
-"""Seconds by which two readings of one process's start may differ (the boot time is rounded)."""
+from serving.lives import life, lives
 
 UNSIGNED = "changed by another llmops command, which has just begun"
 SIGNED_WITHIN = 1.0
@@ -123,7 +119,7 @@ def sign(file: IO[str], purpose: str, *, gives_way: bool = False) -> None:
     """Write into a file that is locked who holds it: this process, from now on."""
     holder = {
         "pid": os.getpid(),
-        "started": psutil.Process().create_time(),
+        "life": life(os.getpid()),
         "user": _user(),
         "host": socket.gethostname(),
         "purpose": purpose,
@@ -148,7 +144,7 @@ def _signed(file: IO[str]) -> dict[str, Any] | None:
     try:
         file.seek(0)
         holder: dict[str, Any] = json.load(file)
-        return holder if still_runs(holder["pid"], holder["started"]) else None
+        return holder if lives(holder["pid"], holder["life"]) else None
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -174,16 +170,6 @@ def _holder(file: IO[str]) -> str:
         )
     except (ValueError, KeyError, TypeError):
         return UNSIGNED
-
-
-def still_runs(pid: int, started: float) -> bool:
-    """Whether the process that signed still runs; what a dead holder left may still be read."""
-    try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - started) < SAME_START
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 def checked_name(service: str) -> str:

@@ -33,6 +33,8 @@ class EngineRun:
     cache are looked at."""
     adapter_rank: int = 0
     """Rank of adapters that it keeps room for; 0 for none."""
+    adapter_count: int = 1
+    """Adapters of one release that it keeps room for."""
     pipeline: int = 1
     """Stages, each on a machine of its own."""
 
@@ -60,6 +62,7 @@ class EngineRun:
             args=dict(plan.engine.args),
             stats=plan.layout.replicas_low != plan.layout.replicas_high,
             adapter_rank=plan.engine.adapter_rank,
+            adapter_count=plan.engine.adapter_count,
             pipeline=plan.layout.pipeline,
         )
 
@@ -69,8 +72,9 @@ class EngineRun:
         for name in ("stats", "adapter_rank"):
             if not document[name]:
                 del document[name]
-        if self.pipeline == 1:
-            del document["pipeline"]
+        for name in ("pipeline", "adapter_count"):
+            if document[name] == 1:
+                del document[name]
         return document
 
 

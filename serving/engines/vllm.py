@@ -9,17 +9,18 @@ refuses to be a server of its own: no port is opened, nothing is listened on.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from llmops.errors import InputError
-from llmops.planning import ADAPTER_SLOTS as SLOTS
-from llmops.planning import ADAPTERS_KEPT as KEPT
+from llmops.planning import AdapterRoom
 from serving.engines import warm
 from serving.engines.settings import EngineRun, Place
 
@@ -49,7 +50,8 @@ FIGURES = {"vllm:num_requests_waiting": "queued", "vllm:kv_cache_usage_perc": "k
 TOTALS = {"vllm:request_success_total": "finished", "vllm:generation_tokens_total": "generated"}
 """Those that say what it has done since it began, and their names here."""
 
-
+STOP_WITHIN = 10.0
+"""Seconds that the engine's helpers have to end; its processes have by then."""
 UNCOMPILED = '{"mode": 1, "cudagraph_mode": "NONE"}'
 """What the CPU engine of a pipeline is told in place of `--enforce-eager`, with which it compiles
 nothing either. Its warm-up makes the buffers in which later stages are handed what earlier ones
@@ -110,11 +112,12 @@ def command(run: EngineRun, directory: Path, place: Place | None = None) -> list
         *([] if run.stats else ["--disable-log-stats"]),
     ]  # fmt: skip
     if run.adapter_rank:
+        room = AdapterRoom(run.adapter_rank, run.adapter_count)
         arguments += [
             "--enable-lora",
-            "--max-lora-rank", str(run.adapter_rank),
-            "--max-loras", str(SLOTS),
-            "--max-cpu-loras", str(KEPT),
+            "--max-lora-rank", str(room.rank),
+            "--max-loras", str(room.at_once),
+            "--max-cpu-loras", str(room.kept),
         ]  # fmt: skip
     if run.device == "cpu":
         eager = ["--enforce-eager"] if place is None else [f"--compilation-config={UNCOMPILED}"]
@@ -189,6 +192,12 @@ def totals() -> dict[str, int]:
     return dict(found)
 
 
+def exits(client: Any) -> tuple[int, ...]:
+    """Exit codes of the engine's processes that have ended; a signal is a negative number."""
+    manager = client.engine_core.resources.engine_manager
+    return tuple(manager.finished_procs().values()) if manager is not None else ()
+
+
 def inside(app: Any) -> dict[str, Any]:
     """What an engine's app could be reached by: its `routes` as `[method, path]`, and what was set
     of the variables and arguments that would open it."""
@@ -205,6 +214,20 @@ def _pairs(route: Any) -> list[list[str]]:
     if "GET" in methods:
         methods.discard("HEAD")  # they go together
     return [[method, route.path] for method in sorted(methods)]
+
+
+async def token(client: Any) -> None:
+    """Have the engine make one token; returns when it has, or has said that it does not.
+
+    Tokens go in and come out: the engine alone is at work, and nothing of this process.
+    """
+    from vllm import SamplingParams
+    from vllm.inputs import TokensPrompt
+
+    asked = SamplingParams(max_tokens=1, detokenize=False)
+    name = f"pulse-{time.time_ns()}"
+    async for _ in client.generate(TokensPrompt(prompt_token_ids=[1]), asked, name):
+        pass
 
 
 def adapter(name: str, number: int, folder: Path) -> Any:
@@ -229,12 +252,16 @@ async def start(
     from vllm.entrypoints.launchers.app import build_app
 
     args = _parsed(command(run, directory, place))
-    async with build_async_engine_client(args) as client:
-        tasks = await client.get_supported_tasks()
-        app = build_app(args, tasks, client.model_config)
-        await init_app_state(client, app.state, args, tasks)
-        async with app.router.lifespan_context(app):
-            yield client, app
+    try:
+        async with build_async_engine_client(args) as client:
+            tasks = await client.get_supported_tasks()
+            app = build_app(args, tasks, client.model_config)
+            await init_app_state(client, app.state, args, tasks)
+            async with app.router.lifespan_context(app):
+                yield client, app
+    finally:
+        with contextlib.suppress(TimeoutError):  # a process that hangs keeps the tracker waiting
+            await asyncio.wait_for(asyncio.to_thread(warm.stop), STOP_WITHIN)
 
 
 def follow(run: EngineRun, directory: Path, place: Place) -> None:

@@ -19,7 +19,7 @@ import multiprocessing
 import multiprocessing.context
 import os
 from collections.abc import Iterator, Sequence
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 
 _SERVER = forkserver._forkserver  # noqa: SLF001 - the singleton
 
@@ -75,6 +75,16 @@ def start(modules: Sequence[str]) -> None:
     with _no_main():
         forkserver.ensure_running()
     install()
+
+
+def stop() -> None:
+    """End the fork server and the tracker of its processes' shared memory, whose end takes away
+    what they left of it. Returns when both have ended, so call it when their processes have.
+
+    Ray kills the children of a process that ends, the tracker among them: the segments would stay.
+    """
+    _SERVER._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 @contextlib.contextmanager
