@@ -199,7 +199,7 @@ async def gateway(home: Path) -> None:
         GatewayConfig.parse(table()), KeyRing(home / "keys.json"), Fake(), metrics=Metrics(),
         audit=Audit(home / "audit.jsonl"), limiter=limiter,
     )  # fmt: skip
-    app.note_generation(MODEL, 1, time.time())
+    app.note_generation(MODEL, 1)
     await _serve(gateway_server(app), key, limiter.keep())
 
 

@@ -38,6 +38,7 @@ from cli import (
     render,
     restore,
     rollback,
+    runtime,
     status,
     upgrade,
     validate,
@@ -64,6 +65,7 @@ for verb in (init, validate, explain, plan, recommend, render, deploy, status, l
 for verb in (history, diff, promote, rollback, restore, upgrade, destroy, doctor, agent):
     app.command(verb.NAME)(verb.command)
 app.add_typer(keys.group, name="keys")
+app.add_typer(runtime.group, name="runtime")
 app.add_typer(backup.group, name="backup")
 app.add_typer(image.group, name="image")
 app.add_typer(catalog.group, name="catalog")
@@ -115,9 +117,11 @@ def _stop_at_once(_number: int, _frame: FrameType | None) -> None:
 
 
 def _report(error: Exception) -> int:
+    from cli.crash import scarce
     from llmops.errors import LlmopsError
 
-    return _tell(error) if isinstance(error, LlmopsError) else _tell_unexpected(error)
+    known = error if isinstance(error, LlmopsError) else scarce(error)
+    return _tell_unexpected(error) if known is None else _tell(known)
 
 
 def _tell(error: LlmopsError) -> int:

@@ -48,7 +48,7 @@ def _note(release: Release) -> str:
     from llmops.releases import State
 
     notes = [f"repeats release {release.rollback_of}" if release.rollback_of else release.reason]
-    notes += _adapter(release)
+    notes += _adapters(release)
     if release.state is State.STAGING and release.watched_since is not None:
         steps = release.plan.upkeep.canary_steps
         share = steps[min(len(release.watched), len(steps) - 1)]
@@ -78,13 +78,13 @@ def _watched(step: Watched) -> str:
     return f"{step.share} %: {step.outcome.split(':')[0]}, {', '.join(counts)}"
 
 
-def _adapter(release: Release) -> list[str]:
+def _adapters(release: Release) -> list[str]:
     """What it answers with beside the weights, what made that, and whose engine answers."""
-    adapter = release.plan.model.adapter
     notes = []
-    if adapter is not None:
+    for name, adapter in release.plan.model.adapters_by_name.items():
         made = f", data {adapter.data[:12]}" if adapter.data else ""
-        notes.append(f"adapter {adapter.source} ({adapter.digest[:12]}{made})")
+        named = f"{name} = " if name else ""
+        notes.append(f"{named}adapter {adapter.source} ({adapter.digest[:12]}{made})")
         if adapter.despite_gate:
             notes.append(f"despite its gate: {adapter.despite_gate}")
     if release.hosted_by is not None:

@@ -38,7 +38,8 @@ def create(
         list[str] | None,
         typer.Option(
             "--model",
-            help="What its requests may name as model, instead of the service; may be repeated.",
+            help="What its requests may name as model, instead of all that the service is called"
+            " by; may be repeated.",
             metavar="NAME",
         ),
     ] = None,

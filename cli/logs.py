@@ -79,8 +79,9 @@ def _verify(target: Target, name: str) -> None:
             typer.echo(str(fault))
         broken += len(report.faults)
         older = f", and {report.older} from before there was a chain" if report.older else ""
+        lost = f", {report.lost} lost when nothing could be written" if report.lost else ""
         kept = f" ({report.first} to {report.last})" if report.last else ""
-        typer.echo(f"{kind} callers: {report.verified} lines verified{kept}{older}")
+        typer.echo(f"{kind} callers: {report.verified} lines verified{kept}{lost}{older}")
     if broken:
         raise RefusedError(
             f"the audit log is not what the gateway wrote: {broken} faults",

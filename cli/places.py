@@ -54,8 +54,11 @@ HERE = Place()
 def home() -> Path:
     """`LLMOPS_HOME`, or the platform's folder for state."""
     named = os.environ.get("LLMOPS_HOME")
-    if named:
-        return Path(named).expanduser().absolute()
+    return Path(named).expanduser().absolute() if named else usual_home()
+
+
+def usual_home() -> Path:
+    """The platform's folder for state."""
     from platformdirs import user_state_path
 
     return user_state_path("llmops")

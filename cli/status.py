@@ -118,6 +118,9 @@ def _print_one(service: ServiceStatus) -> None:
         f"  rates        {service.requests_per_minute:.0f} requests/min,"
         f" {service.tokens_per_second:.1f} tokens/s"
     )
+    if service.quarantined:
+        count = "1 request" if service.quarantined == 1 else f"{service.quarantined} requests"
+        typer.echo(f"  quarantine   {count} refused that ended the engine twice")
     for note in service.notes:
         typer.echo(f"  note         {note}")
     if not service.releases:

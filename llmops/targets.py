@@ -83,6 +83,8 @@ class ServiceStatus:
     releases: tuple[ReleaseStatus, ...]
     notes: tuple[str, ...] = ()
     """Sentences on what needs looking after, such as a certificate that expires soon."""
+    quarantined: int = 0
+    """Requests that are refused since they were in flight at two deaths of an engine."""
 
 
 class Vault(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from llmops.planning import Layout
+from llmops.planning import Layout, PlannedAdapter
 from llmops.releases import Release, State
 from serving.engines.settings import EngineRun
 from serving.scaling_config import autoscaled, autoscaling_config, gateway_table, router_config
@@ -24,6 +24,12 @@ REPLICA = "replica"
 ANSWERED_BY = "x-llmops-answered-by"
 """Header in which a replica says which release it has answered for."""
 
+ANSWERED_WITH = "x-llmops-answered-with"
+"""Header in which it says with which adapter: its digest; none for the bare weights."""
+
+
+LOOKED_AT = 1
+"""Seconds after which Serve looks again whether a replica is there: only then it starts another."""
 
 GATEWAY_RESOURCE = "llmops_gateway"
 REPLICA_RESOURCE = "llmops_replica"
@@ -85,7 +91,10 @@ def routes(
         share = shares.get((release.service, release.number), 0)
         entry = services.setdefault(release.service, {"releases": []})
         entry["releases"].append(
-            {"release": release.number, "share": share} | _begins(release) | _engine(release)
+            {"release": release.number, "share": share}
+            | _begins(release)
+            | _engine(release)
+            | _models(release)
         )
         if share or "limits" not in entry:
             entry["context"] = int(release.plan.model.context.value)
@@ -105,6 +114,13 @@ def routes(
 def _engine(release: Release) -> dict[str, int]:
     """Whose engine answers for a release, where that is another's."""
     return {} if release.hosted_by is None else {"engine": release.hosted_by}
+
+
+def _models(release: Release) -> dict[str, dict[str, str]]:
+    """The model names that a release has beside the service's, with the digest of the adapter that
+    each is answered with."""
+    named = release.plan.model.adapters
+    return {"models": {name: one.digest for name, one in named.items()}} if named else {}
 
 
 def _begins(release: Release) -> dict[str, int]:
@@ -181,6 +197,7 @@ def _gateway_application(settings: RuntimeSettings, table: Mapping[str, Any]) ->
                 "max_ongoing_requests": 1000,
                 "user_config": dict(table),
                 "ray_actor_options": options,
+                "health_check_period_s": LOOKED_AT,
                 "graceful_shutdown_timeout_s": 10,
             }
         ],
@@ -188,17 +205,25 @@ def _gateway_application(settings: RuntimeSettings, table: Mapping[str, Any]) ->
 
 
 def _adapters(host: Release, members: Iterable[Release]) -> dict[str, Any]:
-    """What an engine is told of adapters: by release that it answers for, which one, null for the
-    bare weights. Serve hands that to replicas that run, without a restart."""
+    """What an engine is told of adapters, by release that it answers for: with which one, null for
+    the bare weights; and `named`, those that have a model name of their own. Serve hands that to
+    replicas that run, without a restart."""
     if not host.plan.engine.adapter_rank:
         return {}
     told: dict[str, Any] = {}
+    named: dict[str, Any] = {}
     for release in members:
         if (release.service, release.engine) == (host.service, host.number):
-            adapter = release.plan.model.adapter
-            found = {"source": adapter.source, "digest": adapter.digest} if adapter else None
-            told[str(release.number)] = found
-    return {"user_config": {"adapters": told}}
+            model = release.plan.model
+            told[str(release.number)] = _told_of(model.adapter) if model.adapter else None
+            if model.adapters:
+                found = {name: _told_of(one) for name, one in model.adapters.items()}
+                named[str(release.number)] = found
+    return {"user_config": {"adapters": told} | ({"named": named} if named else {})}
+
+
+def _told_of(adapter: PlannedAdapter) -> dict[str, str]:
+    return {"source": adapter.source, "digest": adapter.digest}
 
 
 def _parted(layout: Layout, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,7 +247,7 @@ def _release_application(
             "num_cpus": 0,
             "num_gpus": plan.layout.tensor if plan.layout.device == "gpu" else 0,
         },
-        "health_check_period_s": 5,
+        "health_check_period_s": LOOKED_AT,
         "health_check_timeout_s": 30,
         "graceful_shutdown_timeout_s": plan.drain_seconds,
         "graceful_shutdown_wait_loop_s": 0.5,

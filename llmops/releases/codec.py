@@ -32,14 +32,16 @@ def loads(text: str) -> History:
 
 
 def release_document(release: Release) -> dict[str, Any]:
-    """A release as plain data, for `history -o json`. Times are Unix seconds; `model.adapter` and
-    `hosted_by` are there only where there is an adapter, or another release's engine."""
+    """A release as plain data, for `history -o json`. Times are Unix seconds; `model.adapter`,
+    `model.adapters` and `hosted_by` are there only where there are adapters, or another release's
+    engine."""
     document: dict[str, Any] = _RELEASE.dump_python(release, mode="json")
     plan = document.pop("plan")
     document["model"] = {"source": plan["model"]["source"], "revision": plan["model"]["revision"]}
     document["identity"] = plan["identity"]
-    if adapter := plan["model"]["adapter"]:
-        document["model"]["adapter"] = adapter
+    for name in ("adapter", "adapters"):
+        if found := plan["model"][name]:
+            document["model"][name] = found
     if release.hosted_by is None:
         del document["hosted_by"]
     return document

@@ -12,9 +12,10 @@ from llmops.workflow.moving import move
 from llmops.workflow.proposing import Planner, plan
 from llmops.workflow.repeating import repeat, settle
 from llmops.workflow.resuming import resume
+from llmops.workflow.returning import bring_back
 from llmops.workflow.rolling_back import rollback
 
 __all__ = [
-    "Confirm", "Planner", "clear", "deploy", "destroy", "end_watch", "going", "move", "plan",
-    "promote", "repeat", "resume", "rollback", "settle",
+    "Confirm", "Planner", "bring_back", "clear", "deploy", "destroy", "end_watch", "going", "move",
+    "plan", "promote", "repeat", "resume", "rollback", "settle",
 ]  # fmt: skip

@@ -58,6 +58,9 @@ class Probe:
     """Seconds for each answer, from the request to its last byte."""
     line: Line = DIRECT
     """How the endpoint is reached."""
+    named: str = ""
+    """The model name of one of its adapters, that it is asked and must answer under; empty for the
+    service's own."""
 
     def ask(self) -> None:
         """Ask for fresh generations.
@@ -67,13 +70,14 @@ class Probe:
         """
         for prompt, tokens in _prompts(lambda text: count_tokens(self.model, text)):
             answer = self._post(prompt)
-            problem = find_problem(answer, self.release, tokens, self.tokens)
+            problem = find_problem(answer, self.release, tokens, self.tokens, self.named)
             if problem.startswith(MISCOUNTED):
                 # Some models' settings have the engine add a token that the file alone does not.
                 settled = count_tokens_as_engine(self.model, prompt)
-                problem = find_problem(answer, self.release, settled, self.tokens)
+                problem = find_problem(answer, self.release, settled, self.tokens, self.named)
             if problem:
-                raise TargetError(f"release {self.release} did not prove itself: {problem}")
+                which = f"{self.release} as {self.named}" if self.named else str(self.release)
+                raise TargetError(f"release {which} did not prove itself: {problem}")
 
     def _post(self, prompt: str) -> Answer:
         try:
@@ -96,7 +100,7 @@ class Probe:
             client.stream(
                 "POST",
                 f"{self.url}/completions",
-                json=_request(self.service, prompt, self.tokens),
+                json=_request(self.named or self.service, prompt, self.tokens),
                 headers=headers,
                 extensions=self.line.extensions,
             ) as answer,
@@ -131,9 +135,9 @@ def _prompts(count: Callable[[str], int]) -> Iterator[tuple[str, int]]:
     yield second, count(second)
 
 
-def _request(service: str, prompt: str, tokens: int) -> dict[str, Any]:
+def _request(model: str, prompt: str, tokens: int) -> dict[str, Any]:
     return {
-        "model": service,
+        "model": model,
         "prompt": prompt,
         "max_tokens": tokens,
         "ignore_eos": True,
@@ -170,7 +174,9 @@ def count_tokens_as_engine(model: Path, text: str) -> int:
         ) from error
 
 
-def find_problem(answer: Answer, release: int, prompt_tokens: int, tokens: int = TOKENS) -> str:
+def find_problem(
+    answer: Answer, release: int, prompt_tokens: int, tokens: int = TOKENS, named: str = ""
+) -> str:
     """What is wrong with a probe's answer; empty when nothing is. Pure."""
     if answer.status != 200:
         return f"HTTP {answer.status}: {answer.body[:300]}"
@@ -186,6 +192,8 @@ def find_problem(answer: Answer, release: int, prompt_tokens: int, tokens: int =
         return (
             f"the answer is not a completion with usage and log-probabilities: {answer.body[:200]}"
         )
+    if named and document.get("model") != named:
+        return f"the answer came from the model {document.get('model')!s:.40}"
     return _find_miscount(counts, logprobs, prompt_tokens, tokens)
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from serving.gateway import answers, bounds, worst
+from serving.gateway import answers, bounds, naming, worst
 from serving.gateway.allowance import Allowance
 from serving.gateway.answers import Refusal
 from serving.gateway.audit import Audit
@@ -26,6 +26,7 @@ from serving.gateway.ledger import Ledger
 from serving.gateway.limiter import Book, Limiter, LocalLimiter
 from serving.gateway.metrics import Metrics
 from serving.gateway.presence import Replicas
+from serving.gateway.quarantine import Quarantine
 from serving.gateway.routing import Routing
 from serving.gateway.scaling import Scaling
 from serving.gateway.shadows import Shadows
@@ -58,30 +59,43 @@ class App:
         metrics: Metrics,
         audit: Audit,
         clock: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] = time.monotonic,
         defences: Defences | None = None,
         body_deadline: float = BODY_DEADLINE,
         limiter: Limiter | None = None,
         secret: bytes | None = None,
     ) -> None:
+        """Make the endpoint.
+
+        Args:
+            clock: Unix seconds: for days and months, and for when something was.
+            elapsed: Seconds on a clock that nobody sets: for how long something takes.
+        """
         self._config = config
+        self._holders = naming.holders(config.services)
         self._keyring = keyring
         self._metrics = metrics
         self._audit = audit
-        self._clock = clock
+        metrics.audit_lost.set_function(audit.lost)
+        self._clock, self._elapsed = clock, elapsed
         self._defences = defences or Defences()
         self._body_deadline = body_deadline
         self._allowance = Allowance(limiter or LocalLimiter(Book(), clock), metrics)
-        self._routing = Routing(secret or secrets.token_bytes(32))
+        secret = secret or secrets.token_bytes(32)
+        self._routing = Routing(secret)
+        self.quarantine = Quarantine(secret, metrics, on=self._defences.quarantine)
         self.turns = Turns()
         self.turns.follow(config.services)
         self._leaving = False
         self.ledger = Ledger()
         self.ledger.compared.follow(config.services)
-        self.scaling = Scaling(clock)
+        self.scaling = Scaling(elapsed)
         self.scaling.follow(config.services)
-        self._forwarder = Forwarder(upstream, self.ledger, metrics, clock, self.scaling)
+        self._forwarder = Forwarder(
+            upstream, self.ledger, metrics, elapsed, self.scaling, self.quarantine
+        )
         self._shadows = Shadows(
-            upstream, metrics, audit, clock, self.turns.spare, self.scaling.asleep
+            upstream, metrics, audit, elapsed, self.turns.spare, self.scaling.asleep
         )
         self._shadows.follow(config.services)
 
@@ -90,6 +104,7 @@ class App:
         if config.keys_version != self._config.keys_version:
             self.reload_keys()
         self._config = config
+        self._holders = naming.holders(config.services)
         self.ledger.keep(set(config.services))
         self.ledger.compared.follow(config.services)
         self.turns.follow(config.services)
@@ -100,13 +115,13 @@ class App:
         """End each connection with its next answer: this gateway is about to be taken away."""
         self._leaving = True
 
-    def note_generation(self, service: str, release: int, when: float) -> None:
+    def note_generation(self, service: str, release: int) -> None:
         """Remember that a release has really generated."""
-        self.ledger.generated(service, release, when)
+        self.ledger.generated(service, release, self._elapsed())
 
     def quiet(self, seconds: float) -> list[ReleaseRef]:
         """Releases with traffic that have not generated for so long, less those that sleep."""
-        now = self._clock()
+        now = self._elapsed()
         return [
             ReleaseRef(name, share.release)
             for name, service in self._config.services.items()
@@ -132,19 +147,21 @@ class App:
 
     def state(self) -> dict[str, Any]:
         """Generation and keys in use; by service: releases, shares, in flight, health, rates."""
-        now = self._clock()
+        now = self._elapsed()
         return {
             "generation": self._config.generation,
             "keys_version": self._keyring.version,
             "audit": self._audit.anchors(),
+            "audit_lost": self._audit.lost(),
             "services": {
                 name: {
                     "releases": {str(s.release): s.share for s in service.releases},
                     "healthy": self._healthy(name, service, now),
-                    **self.ledger.figures(name, now),
+                    **self.ledger.figures(name, now, self._clock()),
                     **self.turns.figures(name),
                     **self.scaling.state(name),
                     **self._shadows.figures(name),
+                    **self.quarantine.figures(name),
                 }
                 for name, service in self._config.services.items()
             },
@@ -175,7 +192,7 @@ class App:
             await send({"type": "websocket.close", "code": 1008})
         if scope["type"] != "http":
             return
-        exchange = Exchange(scope, receive, send, f"req-{secrets.token_hex(12)}", self._clock())
+        exchange = Exchange(scope, receive, send, f"req-{secrets.token_hex(12)}", self._elapsed())
         exchange.closing = self._leaving or self._config.closing or exchange.ambiguous
         try:
             await self._answer(exchange)
@@ -196,11 +213,12 @@ class App:
     def _record(self, exchange: Exchange) -> None:
         if exchange.path == "/health":
             return
-        self._audit.write(**exchange.line(self._clock()))
+        self._audit.write(**exchange.line(self._elapsed()))
         who = (
             exchange.service or "",
             str(exchange.release.number) if exchange.release else "",
             exchange.key.name if exchange.key else "",
+            exchange.model or exchange.service or "",
         )
         self._metrics.requests.labels(*who, str(exchange.cut or exchange.status)).inc()
 
@@ -257,7 +275,7 @@ class App:
         """Whether all that has traffic generates. Asked without a key, so it tells no more."""
         if exchange.method not in ("GET", "HEAD"):
             raise answers.wrong_method("GET")
-        now = self._clock()
+        now = self._elapsed()
         serving = {
             name: service
             for name, service in self._config.services.items()
@@ -269,22 +287,18 @@ class App:
 
     def _nameable(self, service: str, key: Key | None) -> list[str]:
         """What a request may name as its model."""
-        known = self._config.services
         if not self._defences.isolation:
-            return list(known)
-        return [n for n in known if (key.may_name(n, service) if key else n == service)]
-
-    async def _models(self, exchange: Exchange, names: list[str]) -> None:
-        entries = [
-            {
-                "id": name,
-                "object": "model",
-                "created": 0,
-                "owned_by": "llmops",
-                "max_model_len": self._config.services[name].context,
-            }
-            for name in names
+            return list(self._holders)
+        return [
+            name
+            for name, holder in self._holders.items()
+            if (key.may_name(name, holder, service) if key else holder == service)
         ]
+
+    async def _models(self, exchange: Exchange, nameable: list[str]) -> None:
+        tables = {name: self._config.services[self._holders[name]] for name in nameable}
+        names = [name for name in nameable if naming.served(tables[name], name)]
+        entries = [naming.entry(name, self._holders[name], tables[name]) for name in names]
         if exchange.path == "/v1/models":
             await exchange.reply(200, json.dumps({"object": "list", "data": entries}).encode())
             return
@@ -308,10 +322,12 @@ class App:
             raise answers.bad("'model' must name the service", param="model")
         if model not in self._nameable(service, key):
             raise answers.no_model(model)
-        home, exchange.service, service = service, model, model
-        table = self._config.services[model]
-        table = table.within(_limits(exchange, table, own=model == home))
+        home, service = service, self._holders[model]
+        exchange.service, exchange.model = service, "" if model == service else model
+        table = self._config.services[service]
+        table = table.within(_limits(exchange, table, own=service == home))
         checked = bounds.check(exchange.path, document, table, self._defences)
+        self.quarantine.admit(exchange, service, checked)
         exchange.session = self._routing.session(exchange, home, key, table.affinity)
         body = await self._set_aside(exchange, document, checked, table)
         stream = bool(checked.get("stream"))

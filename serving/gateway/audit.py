@@ -42,6 +42,10 @@ class Audit:
         """How far each file's chain has come: whoever cuts the files cannot change this."""
         return {kind: asdict(file.anchor) for kind, file in self._files.items()}
 
+    def lost(self) -> int:
+        """Lines that could not be written since the start."""
+        return sum(file.lost for file in self._files.values())
+
     def close(self) -> None:
         """Close the files."""
         for file in self._files.values():

@@ -143,6 +143,8 @@ class Report:
     first: int = 0
     """Number of the first line that is there; 0 without lines."""
     last: int = 0
+    lost: int = 0
+    """Lines that could not be written, as the lines after them say."""
     older: int = 0
     """Lines from before there was a chain: nothing can be said of these."""
     faults: list[Fault] = field(default_factory=list)
@@ -199,6 +201,8 @@ class Verifier:
         self.report.first = self.report.first or link.seq
         self.report.last = link.seq
         self.report.verified += sound
+        lost = link.fields.get("lost")
+        self.report.lost += lost if sound and isinstance(lost, int) else 0
 
     def _faults(self, link: Link | None, begins: set[str]) -> Iterator[str]:
         if link is None:

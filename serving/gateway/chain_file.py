@@ -3,13 +3,16 @@
 A file that is full is turned over as a whole (`audit.jsonl.1` is the next older one), and the chain
 goes on in the new one. How far it has come stands in `audit.anchor.json` beside it, written after
 each line. Each write looks there first, so that a gateway that takes over from another goes on
-where that one ended. What cannot be written, because the disk is full, is counted in the next line
-that can be; it never fails a request. Nothing here mends a chain: what was cut away leaves a gap.
+where that one ended. What cannot be written, because the disk is full or read-only, is counted in
+the next line that can be: it fails neither a request nor a gateway's start, and once there is room
+lines are written again. Nothing here mends a chain: what was cut away leaves a gap.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,7 +20,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from llmops.exhausted import exhausted
 from serving.gateway.chain import ANCHOR_BYTES, NOTE, Anchor, Link, Older, forge, read_link
+
+log = logging.getLogger("llmops.audit")
+
+FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT
 
 TAIL = 2**16
 """Bytes at a file's end that hold its last line."""
@@ -33,32 +41,63 @@ class ChainFile:
     """
 
     def __init__(self, path: Path, *, most_bytes: int, backups: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = path
         self._most_bytes = most_bytes
         self._backups = backups
         self._lost = 0
         self._note = ""
         self._anchored = b""
-        self._lock = private_open(anchor_path(path), os.O_RDWR | os.O_CREAT)
-        self._file = private_open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
-        with self._locked():
-            self.anchor = self._resume()
-            """How far the chain has come."""
+        self._lock = self._file = -1
+        self.anchor = Anchor()
+        """How far the chain has come."""
+        self.lost = 0
+        """Lines that could not be written since the start."""
+        try:
+            self._open()
+        except OSError as error:
+            if exhausted(error) is None:
+                raise  # such as a link: nothing is written through that
+            self._tell(error)
 
     def write(self, fields: Mapping[str, Any]) -> None:
-        """Append a line."""
+        """Append a line; or count it, where nothing can be written."""
+        before = self._lost
         try:
+            if self._lock < 0:
+                self._open()
             with self._locked():
                 self._catch_up()
                 self._append(fields)
-        except OSError:
-            self._lost += 1  # a request must not fail because the disk is full: the next line tells
+        except OSError as error:
+            if not self._lost:
+                self._tell(error)
+            self._lost += 1
+            self.lost += 1
+        else:
+            if before:
+                log.warning("%s is written again; %d lines were lost", self._path, before)
 
     def close(self) -> None:
         """Close the files."""
-        os.close(self._file)
-        os.close(self._lock)
+        for descriptor in (self._file, self._lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._lock = self._file = -1
+
+    def _tell(self, error: OSError) -> None:
+        log.warning("audit lines are lost: %s cannot be written: %s", self._path, error.strerror)
+
+    def _open(self) -> None:
+        """Open the files, and find how far the chain has come."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._lock = private_open(anchor_path(self._path), os.O_RDWR | os.O_CREAT)
+            self._file = private_open(self._path, FLAGS)
+            with self._locked():
+                self.anchor = self._resume()
+        except OSError:
+            self.close()
+            raise
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -78,11 +117,12 @@ class ChainFile:
             size, anchor = 0, replace(anchor, first=self.anchor.first)
         try:
             _write_whole(self._file, line + b"\n")
+            self._write_anchor(anchor)
         except OSError:
-            os.ftruncate(self._file, size)  # half a line would be taken for an edited one
+            # Half a line would be taken for an edited one, and one without its anchor for put in.
+            os.ftruncate(self._file, size)
             raise
         self.anchor, self._lost, self._note = anchor, 0, ""
-        self._write_anchor(anchor)
 
     def _turn_over(self) -> None:
         for number in range(self._backups - 1, 0, -1):
@@ -90,9 +130,9 @@ class ChainFile:
             if older.exists():
                 older.replace(backup_path(self._path, number + 1))
         self._path.replace(backup_path(self._path, 1))
-        self._reopen()
         kept = self._first_kept(self.anchor.seq + 1)
         self.anchor = Anchor(self.anchor.seq, self.anchor.hash, kept)
+        self._reopen()  # last: there may be no inode for it, and it is tried again then
 
     def _catch_up(self) -> None:
         """Go on after another gateway's lines. An anchor that went back, or files that went away,
@@ -115,7 +155,7 @@ class ChainFile:
             return False
 
     def _reopen(self) -> None:
-        fresh = private_open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        fresh = private_open(self._path, FLAGS)
         os.close(self._file)
         self._file = fresh
 
@@ -133,8 +173,9 @@ class ChainFile:
         return anchor
 
     def _write_anchor(self, anchor: Anchor) -> None:
-        self._anchored = anchor.dump()
-        os.pwrite(self._lock, self._anchored, 0)
+        content = anchor.dump()
+        _whole(os.pwrite(self._lock, content, 0), content)
+        self._anchored = content
 
     def _without_anchor(self, last: Link | None) -> Anchor:
         if last is None:
@@ -249,6 +290,9 @@ def private_open(path: Path, flags: int) -> int:
 
 
 def _write_whole(descriptor: int, content: bytes) -> None:
-    written = os.write(descriptor, content)
+    _whole(os.write(descriptor, content), content)
+
+
+def _whole(written: int, content: bytes) -> None:
     if written < len(content):
-        raise OSError(f"only {written} of {len(content)} bytes could be written")
+        raise OSError(errno.ENOSPC, f"only {written} of {len(content)} bytes could be written")

@@ -89,6 +89,8 @@ class Share(_Table):
     """Replicas that it begins with while it is on its way; 0 is its lowest number."""
     engine: int | None = Field(default=None, ge=1)
     """The release whose engine answers for it; None for its own."""
+    models: dict[str, str] = Field(default={})
+    """Model names that it answers to beside the service's, each with the digest of its adapter."""
 
 
 class Hold(_Table):

@@ -31,5 +31,7 @@ class Defences:
     """No chat template from a request."""
     isolation: bool = True
     """A key is for one service."""
+    quarantine: bool = True
+    """A request that was in flight at two deaths of an engine is not sent again."""
     quiet_errors: bool = True
     """No traceback and no inner detail in an answer."""

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 from serving.gateway import answers
 from serving.gateway.answers import Refusal
-from serving.gateway.events import Events, Usage, is_truncated, parsed, read_usage, says
+from serving.gateway.events import Events, is_truncated, parsed, read_usage, says
 from serving.gateway.keys import Key
 from serving.gateway.limiter import Ask, Tokens
+from serving.gateway.tally import Tally
 from serving.gateway.upstream import Headers, ReleaseRef, UpstreamGone, UpstreamResponse
 
 T = TypeVar("T")
@@ -24,32 +25,6 @@ PASSED_ON = frozenset({"content-type", "retry-after"})
 STREAM = "text/event-stream; charset=utf-8"
 MODELS = "/v1/models/"
 METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT".split())
-
-
-@dataclass(slots=True)
-class Tally:
-    """Tokens and times of one answer, in seconds."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    ttft: float | None = None
-    tpot: float | None = None
-    counted: bool = False
-    """Whether these are the engine's own numbers."""
-    empty: bool = False
-    """Whether it is whole, and says nothing."""
-    truncated: bool = False
-    """Whether it ended because it was as long as it may be."""
-
-    @property
-    def total(self) -> int:
-        """All tokens."""
-        return self.prompt_tokens + self.completion_tokens
-
-    def count(self, usage: Usage) -> None:
-        """Take the engine's own count."""
-        self.prompt_tokens, self.completion_tokens = usage.prompt, usage.completion
-        self.counted = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +55,8 @@ class Exchange:
         self.headers: list[tuple[bytes, bytes]] = [(k.lower(), v) for k, v in scope["headers"]]
         self.key: Key | None = None
         self.service: str | None = None
+        self.model = ""
+        """The adapter's name that was asked for; empty for the service's own."""
         self.release: ReleaseRef | None = None
         self.status = 0
         self.cut: int | None = None
@@ -103,6 +80,12 @@ class Exchange:
         """Whether a stream was begun of which nothing has come yet."""
         self.named = False
         """Whether the request itself says which release is to answer."""
+        self.likeness = ""
+        """Digest of what it asks; empty for one that is never suspected."""
+        self.suspected = False
+        """Whether its like was in flight when an engine died."""
+        self.died = ""
+        """Which death of an engine has ended its answer."""
         self.session = ""
         """What its session is known by, where its service keeps sessions together."""
         self.closing = False
@@ -119,7 +102,7 @@ class Exchange:
         scope = {"type": "http", "method": self.method, "path": self.path, "headers": []}
         made = Exchange(scope, _silence, _nobody, f"{self.id}-shadow", now)
         made.key, made.service, made.session = self.key, self.service, self.session
-        made.release, made._began = release, self._began
+        made.release, made.model, made._began = release, self.model, self._began
         return made
 
     def header(self, name: bytes) -> list[bytes]:
@@ -343,6 +326,9 @@ class Exchange:
                     piece = await self.unless_gone(anext(body))
                 except StopAsyncIteration:
                     return
+                except UpstreamGone as gone:
+                    self.died = gone.died
+                    raise
                 yield piece
         finally:
             await body.aclose()  # type: ignore[attr-defined]
@@ -364,11 +350,13 @@ class Exchange:
             "key": self.key.name if self.key else None,
             "key_id": self.key.id if self.key else None,
             "service": self.service,
+            "model": self.model or None,
             "release": self.release.number if self.release else None,
             "prompt_tokens": tally.prompt_tokens or None,
             "completion_tokens": tally.completion_tokens or None,
             "seconds": round(now - self._now, 4),
             "failure": self.failure,
+            "fingerprint": self.likeness if self.suspected else None,
         }
 
 
@@ -387,4 +375,4 @@ def _route(path: str) -> str:
     return f"{MODELS}*" if path.startswith(MODELS) else "other"
 
 
-__all__ = ["METHODS", "MODELS", "Begun", "Exchange", "Tally"]
+__all__ = ["METHODS", "MODELS", "Begun", "Exchange"]

@@ -1,6 +1,7 @@
 """From a request that was let through to its answer: once more when a replica dies too soon.
 
-A request is repeated at most once, and only while nothing of its answer has reached the client.
+A request is repeated at most once, and only while nothing of its answer has reached the client; one
+that may have been the cause, only in its turn (see `quarantine`).
 After that a dead replica is told as what it is; an answer is never sewn together from two.
 """
 
@@ -12,6 +13,7 @@ from serving.gateway.answers import Refusal
 from serving.gateway.exchange import Begun, Exchange
 from serving.gateway.ledger import Ledger
 from serving.gateway.metrics import Metrics
+from serving.gateway.quarantine import Flight, Quarantine
 from serving.gateway.scaling import Scaling
 from serving.gateway.upstream import (
     ReleaseRef,
@@ -32,12 +34,14 @@ class Forwarder:
         metrics: Metrics,
         clock: Callable[[], float],
         scaling: Scaling,
+        quarantine: Quarantine,
     ) -> None:
         self._upstream = upstream
         self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
         self._scaling = scaling
+        self._quarantine = quarantine
 
     async def forward(
         self,
@@ -53,7 +57,7 @@ class Forwarder:
 
         Raises:
             Refusal: When nothing was answered yet: the engine refused or failed, every replica is
-                busy or gone, or the client is.
+                busy or gone, the client is, or the request has ended two engines.
         """
         exchange.release = release
         exchange.streams = stream
@@ -64,13 +68,22 @@ class Forwarder:
             body=body,
             request_id=exchange.id,
             session=exchange.session,
+            model=exchange.model,
         )
-        who = (release.service, str(release.number), exchange.key.name if exchange.key else "")
+        key = exchange.key.name if exchange.key else ""
+        who = (release.service, str(release.number), key, exchange.model or release.service)
         await self._scaling.hold(exchange, release, stream=stream)
         in_flight = self._metrics.in_flight.labels(*who)
         counting = self._ledger.compared.counting(exchange, release)
-        with counting, self._ledger.flying(release, in_flight), self._scaling.flying(release):
-            begun = await self._begin(exchange, release, request, stream)
+        flying = self._quarantine.flight(exchange, release.service)
+        with (
+            counting,
+            self._ledger.flying(release, in_flight),
+            self._scaling.flying(release),
+            flying as flight,
+        ):
+            begun = await self._begin(exchange, release, request, stream, flight)
+            flight.begun()
             try:
                 await exchange.relay(
                     begun, stream=stream, wants_usage=wants_usage, wants_each=wants_each
@@ -79,14 +92,21 @@ class Forwarder:
                 self._account(exchange, release, who)
 
     async def _begin(
-        self, exchange: Exchange, release: ReleaseRef, request: UpstreamRequest, stream: bool
+        self,
+        exchange: Exchange,
+        release: ReleaseRef,
+        request: UpstreamRequest,
+        stream: bool,
+        flight: Flight,
     ) -> Begun:
         try:
             try:
-                return await self._once(exchange, release, request, stream)
-            except UpstreamGone:
-                return await self._once(exchange, release, request, stream)
+                return await self._once(exchange, release, request, stream, flight)
+            except UpstreamGone as gone:
+                flight.lost(gone.died)
+                return await self._once(exchange, release, request, stream, flight)
         except UpstreamGone as error:
+            flight.lost(error.died)
             raise Refusal(
                 503,
                 "upstream_gone",
@@ -104,13 +124,19 @@ class Forwarder:
             ) from error
 
     async def _once(
-        self, exchange: Exchange, release: ReleaseRef, request: UpstreamRequest, stream: bool
+        self,
+        exchange: Exchange,
+        release: ReleaseRef,
+        request: UpstreamRequest,
+        stream: bool,
+        flight: Flight,
     ) -> Begun:
-        exchange.asked = True
+        await flight.take_off()
+        exchange.asked, exchange.died = True, ""
         answer = await exchange.unless_gone(self._upstream.send(release, request))
         return await exchange.begin(answer, stream=stream)
 
-    def _account(self, exchange: Exchange, release: ReleaseRef, who: tuple[str, str, str]) -> None:
+    def _account(self, exchange: Exchange, release: ReleaseRef, who: tuple[str, ...]) -> None:
         now = self._clock()
         tally = exchange.tally
         if tally.completion_tokens and exchange.cut is None:

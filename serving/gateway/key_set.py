@@ -39,7 +39,7 @@ class Key:
     retires_at: float | None = None
     """When it ends because it was rotated."""
     models: tuple[str, ...] = ()
-    """What its requests may name as `model`; none given is its own service."""
+    """What its requests may name as `model`; none given is every name of its own service."""
 
     @property
     def ends_at(self) -> float | None:
@@ -52,9 +52,10 @@ class Key:
         """Whether it is neither revoked nor at its end."""
         return self.revoked_at is None and (self.ends_at is None or now < self.ends_at)
 
-    def may_name(self, model: str, service: str) -> bool:
-        """Whether a request with this key, which is one of `service`'s, may name `model`."""
-        return model in (self.models or (service,))
+    def may_name(self, model: str, holder: str, service: str) -> bool:
+        """Whether a request with this key, which is one of `service`'s, may name `model`, a name of
+        the service `holder`."""
+        return model in self.models if self.models else holder == service
 
     def document(self) -> dict[str, Any]:
         """Its record. What is as it was before there was such a field is left out, so that a

@@ -15,7 +15,7 @@ from serving.gateway.upstream import ReleaseRef
 
 
 class Ledger:
-    """Counts by service and release; times in Unix seconds."""
+    """Counts by service and release; times in seconds on a clock that nobody sets."""
 
     def __init__(self) -> None:
         self._in_flight: dict[str, Counter[int]] = {}
@@ -43,25 +43,28 @@ class Ledger:
         self._last[service, release] = when
 
     def fresh(self, service: str, release: int, seconds: float, now: float) -> bool:
-        """Whether the release has generated in the last `seconds`.
-
-        A time that lies ahead, because the clock was set back, proves nothing.
-        """
+        """Whether the release has generated in the last `seconds`."""
         last = self._last.get((service, release))
-        return last is not None and 0 <= now - last <= seconds
+        return last is not None and now - last <= seconds
 
     def count(self, service: str, tokens: int, now: float) -> None:
         """Count a finished request and its generated tokens."""
         self._requests.setdefault(service, Sliding()).add(1, now)
         self._tokens.setdefault(service, Sliding()).add(tokens, now)
 
-    def figures(self, service: str, now: float) -> dict[str, Any]:
-        """In flight by release, the last generation, and rates over the last minute."""
+    def figures(self, service: str, now: float, clock: float) -> dict[str, Any]:
+        """In flight by release, the last generation, and rates over the last minute.
+
+        Args:
+            service: Whose.
+            now: As everywhere here.
+            clock: The same moment in Unix seconds.
+        """
         lasts = [when for (name, _), when in self._last.items() if name == service]
         requests, tokens = self._requests.get(service), self._tokens.get(service)
         return {
             "in_flight": {str(n): c for n, c in self._in_flight.get(service, {}).items()},
-            "last_generation_at": max(lasts, default=None),
+            "last_generation_at": clock - now + max(lasts) if lasts else None,
             "requests_per_minute": float(requests.total(now)) if requests else 0.0,
             "tokens_per_second": tokens.total(now) / Sliding.WINDOW if tokens else 0.0,
             **self.compared.figures(service),

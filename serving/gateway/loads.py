@@ -35,7 +35,7 @@ class Load:
 
 
 class Loads:
-    """Figures by release; times in Unix seconds."""
+    """Figures by release; times in seconds on a clock that nobody sets."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

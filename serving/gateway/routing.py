@@ -18,6 +18,7 @@ from serving.gateway.answers import Refusal
 from serving.gateway.config import Service
 from serving.gateway.exchange import Exchange
 from serving.gateway.keys import Key
+from serving.gateway.naming import answering
 from serving.gateway.upstream import ReleaseRef
 
 RELEASE_HEADER = b"llmops-release"
@@ -66,12 +67,16 @@ class Routing:
         """The release that answers: by share, or the one that the machine's own key names.
 
         Raises:
-            Refusal: 503 when no release has a share; 400 when there is none of the name.
+            Refusal: 503 when no release has a share; 404 when none that has one answers to the
+                request's model name; 400 when there is none of the name.
         """
         named = exchange.header(RELEASE_HEADER)
         if named and key is not None and key.operator:
             return self._named(exchange, service, table, named[0].decode("latin-1"))
-        total = sum(share.share for share in table.releases)
+        releases = answering(table, exchange.model)
+        total = sum(share.share for share in releases)
+        if not total and any(share.share for share in table.releases):
+            raise answers.no_model(exchange.model)
         if not total:
             raise Refusal(
                 503,
@@ -81,8 +86,8 @@ class Routing:
                 headers=(("retry-after", "5"),),
             )
         point = _point(exchange.session, total)
-        chosen = table.releases[0]
-        for chosen in table.releases:
+        chosen = releases[0]
+        for chosen in releases:
             point -= chosen.share
             if point < 0:
                 break
@@ -91,6 +96,8 @@ class Routing:
     def _named(self, exchange: Exchange, service: str, table: Service, wanted: str) -> ReleaseRef:
         if wanted not in {str(share.release) for share in table.releases}:
             raise answers.bad(f"{service} has no release {wanted[:20]}")
+        if wanted not in {str(share.release) for share in answering(table, exchange.model)}:
+            raise answers.no_model(exchange.model)
         exchange.named = True
         return ReleaseRef(service, int(wanted))
 

@@ -12,10 +12,11 @@ from dataclasses import asdict
 from typing import Any
 
 from serving.gateway.config import Service
-from serving.gateway.exchange import Exchange, Tally
+from serving.gateway.exchange import Exchange
 from serving.gateway.holding import Holding
 from serving.gateway.loads import Loads
 from serving.gateway.presence import Presence, Replicas
+from serving.gateway.tally import Tally
 from serving.gateway.upstream import ReleaseRef
 
 

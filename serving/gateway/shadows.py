@@ -92,6 +92,8 @@ class _Sharing:
 
     shares: dict[int, int]
     percent: int
+    models: dict[int, frozenset[str]]
+    """The model names that each release has beside the service's."""
     sent: int = 0
     dropped: int = 0
     ended: int = 0
@@ -106,7 +108,7 @@ class Shadows:
         upstream: Where they are sent.
         metrics: Where they are counted, by what became of them.
         audit: Gets a line for each, marked as what it is.
-        clock: Unix seconds.
+        clock: Seconds on a clock that nobody sets.
         spare: Whether there is room for one.
         asleep: Whether a release is not to be woken.
     """
@@ -138,7 +140,8 @@ class Shadows:
             known = before.get(name)
             if known is None or (known.shares, known.percent) != (shares, service.shadow):
                 counts = {number: _Count() for number in shares}
-                known = _Sharing(shares, service.shadow, counts=counts)
+                models = {one.release: frozenset(one.models) for one in service.releases}
+                known = _Sharing(shares, service.shadow, models, counts=counts)
             self._sharing[name] = known
         for name, old in before.items():
             if self._sharing.get(name) is not old:
@@ -171,6 +174,7 @@ class Shadows:
             body=body,
             request_id=shadow.id,
             session=exchange.session,
+            model=exchange.model,
         )
         counts = sharing.counts[release.number], sharing.counts[other.number]
         task = asyncio.create_task(
@@ -219,9 +223,13 @@ class Shadows:
         """The release that a request's shadow goes to; None where it gets none."""
         if sharing is None or release.number not in sharing.counts or exchange.ask is None:
             return None
+        if exchange.suspected:  # it would put a second engine at risk
+            return None
         if random.random() * 100 >= sharing.percent:  # noqa: S311 - spreads load, guards nothing
             return None
         [number] = sharing.counts.keys() - {release.number}
+        if exchange.model and exchange.model not in sharing.models[number]:
+            return None  # it answers to no such name: there is nothing to compare
         other = ReleaseRef(release.service, number)
         flying = sum(len(one.flying) for one in self._sharing.values())
         if flying >= AT_ONCE or not self._spare(other.service) or self._asleep(other):

@@ -13,7 +13,16 @@ Headers = list[tuple[str, str]]
 
 
 class UpstreamGone(Exception):
-    """The release or its replica is not there any more."""
+    """The release or its replica is not there any more.
+
+    Args:
+        died: Which death of an engine this request was in flight at; empty where it was at none,
+            or where the death is known to have come from outside.
+    """
+
+    def __init__(self, message: str = "", *, died: str = "") -> None:
+        super().__init__(message)
+        self.died = died
 
 
 class UpstreamBusy(Exception):
@@ -39,6 +48,8 @@ class UpstreamRequest:
     request_id: str
     session: str = ""
     """Requests with the same one are best answered by one replica; empty for any."""
+    model: str = ""
+    """The release's model name that it is to be answered as; empty for the service's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from llmops.units import Bytes
 from serving.local import members
 from serving.local.limits import read_limits
 from serving.local.machine import engine_version, port_free, port_owner
+from serving.runtime import segments
 from serving.runtime.control import Control
 from serving.runtime.launcher import START_DEADLINE, host_process, leftovers
 from serving.runtime.paths import RuntimePaths
@@ -270,6 +271,11 @@ def _shared_memory(look: Look) -> Found:
     room = look.room(place)
     used = Bytes(room.size - room.free).human()
     found = f"{Bytes(room.free).human()} free, {used} of {Bytes(room.size).human()} used"
+    left = segments.orphans(segments.known(look.paths))
+    if left and look.host(look.paths) is None:
+        names = " ".join(map(_quoted, left))
+        fix = f"llmops deploy removes it; or: rm {names}"
+        return "warn", f"{found}; left of a runtime: {names}", fix
     fix = f"in a container --shm-size=1g; else remove what ended programs left in {place}"
     return _graded(room.free, (SHARED_MEMORY, 0), found, fix)
 

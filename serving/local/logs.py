@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -46,6 +47,9 @@ def lines(
                 waiting = ""
                 continue
             waiting += text
+            if file.tell() > os.fstat(file.fileno()).st_size:  # it was turned over
+                file.seek(0)
+                continue
             if gone:
                 break
             gone = not path.exists()  # then what was written before that is read, and no more

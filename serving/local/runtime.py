@@ -258,14 +258,21 @@ class Runtime:
 
     def await_gone(self, control: Control, service: str, number: int) -> Flow[None]:
         """Wait until Serve has ended the replicas that answered for the release; those that answer
-        for others stay."""
+        for others stay. One that has found no machine cannot be asked to end, so Serve gives it the
+        whole drain before it ends it."""
         name = self.engine(service, number)
 
         def look() -> str | None:
-            gone = name not in control.state()["applications"] or self._needed(service, name)
-            return None if gone else f"release {number} ends its replicas"
+            app = control.state()["applications"].get(name)
+            if app is None or self._needed(service, name):
+                return None
+            homeless = sum(replica["pid"] is None for replica in app["replicas"])
+            more = f", {homeless} of them without a machine to start on" if homeless else ""
+            return f"release {number} ends its replicas{more}"
 
-        yield from wait("remove", look, REMOVE_DEADLINE)
+        release = self._store.read(service)[0].find(number)
+        drain = release.plan.drain_seconds if release else 0.0
+        yield from wait("remove", look, drain + REMOVE_DEADLINE)
 
     def _shown(self, service: str, state: dict[str, Any]) -> dict[int, str]:
         """The service's releases that are there, by application: those of their own, whoever

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from llmops.events import Flow, Previewed, Progress
 from llmops.planning import Facts, Layout, LiveRelease, Plan, TlsFiles
 from llmops.policies import PolicyStore
 from llmops.releases import Figures, Release, ReleaseStore, Seen, State, figures_of
-from llmops.spec import Deployment
+from llmops.spec import OWN, Deployment
 from llmops.spec import LocalTarget as Local
 from llmops.targets import KeyInfo, ReleaseStatus, ServiceStatus
 from llmops.upgrading import Upgrade
@@ -96,7 +97,7 @@ class LocalTarget:
         if not isinstance(target, Local):
             raise InputError(f"the target is {target.kind}, not local", path="target.kind")
         endpoint = self._runtime.endpoint()
-        adapter = adapters.look_up(self._home, deployment, self._models, model, endpoint)
+        named = adapters.look_up(self._home, deployment, self._models, model, endpoint)
         machine = machine_facts(
             target.port,
             disk_at=self._home,
@@ -105,7 +106,11 @@ class LocalTarget:
             endpoint_tls=TlsFiles(*endpoint["tls"]) if endpoint and endpoint.get("tls") else None,
             notes=_checked_tls(target),
         )
-        return Facts(model, machine, self._live(), installed, adapter=adapter)
+        own = named.pop(OWN, None)
+        taken = adapters.taken(deployment.name, self._runtime.members().shares, self.store)
+        return Facts(
+            model, machine, self._live(), installed, adapter=own, adapters=named, taken=taken
+        )
 
     def versions(self) -> dict[str, str]:
         """Versions of what serves here beside the engine, by package."""
@@ -212,6 +217,7 @@ class LocalTarget:
                 for release in shown
             ),
             notes=self._door(service).notes(state["gateway"] or {}),
+            quarantined=gateway.get("quarantined", 0),
         )
 
     def history(self, service: str) -> tuple[Release, ...]:
@@ -306,11 +312,13 @@ class LocalTarget:
         yield from self._runtime.await_gateway(control, members.generation, "stage")
 
     def verify(self, release: Release) -> Flow[None]:
-        """Ask the release itself, through the endpoint, for a fresh generation."""
+        """Ask the release itself, through the endpoint, for a fresh generation; and under each of
+        its model names for one more."""
         yield Progress("verify", "asking for a real generation through the endpoint", 0.0)
         directory = self._models.path(release.plan.model.source, release.plan.model.revision)
         url, line = self._door(release.service).reach(self._home)
-        probe = Probe(
+        probe = partial(
+            Probe,
             url=url,
             line=line,
             key=self.operator_key(release.service),
@@ -320,7 +328,8 @@ class LocalTarget:
             tokens=min(TOKENS, release.plan.limits.max_tokens),
         )
         try:
-            probe.ask()
+            for name in (OWN, *release.plan.model.adapters):
+                probe(named=name).ask()
         except TargetError as error:
             if (failed := self._runtime.failed(release)) is None:
                 raise

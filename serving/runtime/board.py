@@ -29,7 +29,20 @@ def post_load(application: str, gateway: str, figures: dict[str, Any]) -> None:
 
 def loads(application: str, now: float) -> dict[str, dict[str, Any]]:
     """Fresh figures by gateway."""
-    prefix = f"load/{application}/"
+    return _fresh(f"load/{application}/", now)
+
+
+def post_quarantine(gateway: str, told: dict[str, Any]) -> None:
+    """Post the digests of what a gateway suspects and refuses; `at` in Unix seconds."""
+    _put(f"quarantine/{gateway}", told)
+
+
+def quarantines(now: float) -> dict[str, dict[str, Any]]:
+    """What was posted so lately, by gateway."""
+    return _fresh("quarantine/", now)
+
+
+def _fresh(prefix: str, now: float) -> dict[str, dict[str, Any]]:
     found = {}
     for key in internal_kv._internal_kv_list(prefix, namespace=NAMESPACE):  # noqa: SLF001 - Ray's only way
         figures = _get(key)

@@ -20,7 +20,7 @@ from typing import Any
 
 from grpc.aio import AioRpcError
 from ray import serve
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from llmops.errors import LlmopsError
@@ -44,11 +44,13 @@ from serving.gateway import (
     gateway_server,
 )
 from serving.runtime import board, loopback
+from serving.runtime.dying import EngineAwayError, EngineDiedError, laid_to_requests
+from serving.runtime.heartbeat import beat
 from serving.runtime.limits import SharedLimiter
 from serving.runtime.paths import RuntimePaths
 from serving.runtime.versions import versions
 from serving.runtime.watching import Watch
-from serving.serve_config import ANSWERED_BY, GATEWAY, REPLICA, application_name
+from serving.serve_config import ANSWERED_BY, ANSWERED_WITH, GATEWAY, REPLICA, application_name
 
 if loopback.wanted():
     loopback.keep_serve_on_loopback()
@@ -64,13 +66,28 @@ CANARY_EVERY = 60.0
 """Seconds without a real generation after which the gateway makes one of its own."""
 
 
-class ServeUpstream:
-    """Requests to a release's replicas, over its Serve handle."""
+AWAY, AGAIN = 10.0, 0.2
+"""Seconds for which a replica whose engine is dead may still be there, and between two tries."""
 
-    def __init__(self) -> None:
+
+class _EngineAway(UpstreamGone):
+    """A replica's engine was dead before the request came."""
+
+
+class ServeUpstream:
+    """Requests to a release's replicas, over its Serve handle.
+
+    Args:
+        deaths: Where replicas of this machine leave word of their deaths.
+    """
+
+    def __init__(self, deaths: Path) -> None:
+        self._deaths = deaths
         self._handles: dict[str, Any] = {}
         self._engines: dict[ReleaseRef, int] = {}
         """Whose engine answers for a release, where that is another's."""
+        self._models: dict[ReleaseRef, dict[str, str]] = {}
+        """The model names that a release has beside the service's: digests of their adapters."""
 
     def _handle(self, release: ReleaseRef) -> Any:
         engine = self._engines.get(release, release.number)
@@ -84,29 +101,76 @@ class ServeUpstream:
         return self._handles[name]
 
     async def send(self, release: ReleaseRef, request: UpstreamRequest) -> UpstreamResponse:
-        """Send `request` to one of the release's replicas.
+        """Send `request` to one of the release's replicas. One whose engine was dead before has not
+        been asked, and is about to end: then it is sent again.
 
         Raises:
             UpstreamGone: When the replica died or is not there.
             UpstreamBusy: When every replica is full.
         """
+        until = time.monotonic() + AWAY
+        while True:
+            try:
+                return await self._sent(release, request)
+            except _EngineAway:
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(AGAIN)
+
+    async def _sent(self, release: ReleaseRef, request: UpstreamRequest) -> UpstreamResponse:
         # A replica that an earlier version has started, while this one is installed already, takes
         # no release and names none: it is told only where an engine answers for several.
         hosted = release in self._engines
-        asked = (release.number,) if hosted else ()
+        asked: tuple[int | str, ...] = (release.number,) if hosted else ()
+        if request.model:
+            asked = (release.number, request.model)
         handle = self._handle(release)
         if request.session:
             handle = handle.options(session_id=request.session)
         pieces = handle.remote(request.method, request.path, request.headers, request.body, *asked)
         try:
-            with _translated():
+            with self._translated(pieces):
                 status, headers = await anext(pieces)
         except asyncio.CancelledError:
             pieces.cancel()  # the client has gone: nobody waits for what the engine would generate
             raise
         if hosted or ANSWERED_BY in dict(headers):
             _check_answered(release, headers)
-        return UpstreamResponse(status=status, headers=headers, body=_body(pieces))
+        if request.model:
+            _check_model(release, request.model, self._models.get(release, {}), headers)
+        return UpstreamResponse(status=status, headers=headers, body=self._body(pieces))
+
+    @contextlib.contextmanager
+    def _translated(self, pieces: Any, *, begun: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except BackPressureError as error:
+            raise UpstreamBusy("every replica is busy") from error
+        except RayTaskError as error:
+            raise _failed(error.cause, begun=begun) from None
+        except (RayActorError, AioRpcError) as error:
+            # Of gRPC's codes Serve takes only UNAVAILABLE for a lost replica (its
+            # `replica_result`), and hands the others on as they are.
+            died = laid_to_requests(self._deaths, _actor(pieces))
+            raise UpstreamGone(f"the replica is gone ({type(error).__name__})", died=died) from (
+                error
+            )
+        except (RayError, RayServeException, StopAsyncIteration) as error:
+            raise UpstreamGone(f"the replica is gone ({type(error).__name__})") from error
+        except Exception as error:  # noqa: BLE001 - by gRPC what a replica raised comes as it was
+            raise _failed(error, begun=begun) from None
+
+    async def _body(self, pieces: Any) -> AsyncIterator[bytes]:
+        """The answer's body; closing it early tells the engine to stop generating."""
+        ended = False
+        try:
+            with self._translated(pieces, begun=True):
+                async for piece in pieces:
+                    yield piece
+            ended = True
+        finally:
+            if not ended:
+                pieces.cancel()
 
     def follow(self, services: Mapping[str, Any]) -> None:
         """Go by a routing table: whose engine answers for which release. Handles of applications
@@ -117,9 +181,31 @@ class ServeUpstream:
             for name, entry in releases
             if "engine" in entry
         }
+        self._models = {
+            ReleaseRef(name, entry["release"]): entry["models"]
+            for name, entry in releases
+            if "models" in entry
+        }
         known = {application_name(n, e.get("engine", e["release"])) for n, e in releases}
         for name in set(self._handles) - known:
             del self._handles[name]
+
+
+def _failed(error: Exception, *, begun: bool) -> Exception:
+    """What is made of an error that a replica itself has raised."""
+    if isinstance(error, EngineAwayError):
+        return _EngineAway("the engine has died before")
+    if isinstance(error, EngineDiedError):
+        return UpstreamGone("the engine has died", died=error.death)
+    # The replica lives, and failed at this request: sending it again would be no help.
+    return UpstreamGone("the replica failed amid its answer") if begun else error
+
+
+def _actor(pieces: Any) -> str:
+    """Id of the actor of the replica that answers, which Serve's generator keeps to itself; one
+    name for all where it knows of none."""
+    actor = getattr(getattr(pieces, "_replica_result", None), "_actor_id", None)
+    return actor.hex() if actor is not None else "unknown"
 
 
 def _check_answered(release: ReleaseRef, headers: list[tuple[str, str]]) -> None:
@@ -133,34 +219,19 @@ def _check_answered(release: ReleaseRef, headers: list[tuple[str, str]]) -> None
         raise UpstreamGone(f"release {told} has answered for release {release.number}")
 
 
-@contextlib.contextmanager
-def _translated(*, begun: bool = False) -> Iterator[None]:
-    try:
-        yield
-    except BackPressureError as error:
-        raise UpstreamBusy("every replica is busy") from error
-    except RayTaskError:
-        # The replica lives, and failed at this request: sending it again would be no help.
-        if not begun:
-            raise
-        raise UpstreamGone("the replica failed amid its answer") from None
-    except (RayError, RayServeException, AioRpcError, StopAsyncIteration) as error:
-        # Of gRPC's codes Serve takes only UNAVAILABLE for a lost replica (its `replica_result`),
-        # and hands the others on as they are.
-        raise UpstreamGone(f"the replica is gone ({type(error).__name__})") from error
+def _check_model(
+    release: ReleaseRef, model: str, digests: Mapping[str, str], headers: list[tuple[str, str]]
+) -> None:
+    """Pass on no answer under a model name that another adapter than its own has given.
 
-
-async def _body(pieces: Any) -> AsyncIterator[bytes]:
-    """The answer's body; closing it early tells the engine to stop generating."""
-    ended = False
-    try:
-        with _translated(begun=True):
-            async for piece in pieces:
-                yield piece
-        ended = True
-    finally:
-        if not ended:
-            pieces.cancel()
+    Raises:
+        UpstreamGone: When one has, or none.
+    """
+    told = dict(headers).get(ANSWERED_WITH)
+    if told is None or told != digests.get(model):
+        raise UpstreamGone(
+            f"release {release.number} has answered as {model} with the adapter {told}"
+        )
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -179,7 +250,7 @@ class Gateway:
     async def __init__(self, args: dict[str, Any]) -> None:  # type: ignore[misc]
         paths = RuntimePaths(Path(args["home"]))
         self._keys = Path(args.get("keys", paths.keys))
-        self._upstream = ServeUpstream()
+        self._upstream = ServeUpstream(paths.deaths)
         self._metrics = Metrics()
         # Bound here, so that a port that is taken fails the start and not a request; and before the
         # counts are read, which whoever has the port may still change.
@@ -206,6 +277,7 @@ class Gateway:
             asyncio.create_task(kept),
         ]
         self._tasks.append(asyncio.create_task(self._follow_keys(mounted="keys" in args)))
+        self._tasks.append(asyncio.create_task(beat()))
         if self._tls is not None:
             self._tasks.append(asyncio.create_task(self._follow_certificate(self._tls)))
 
@@ -282,7 +354,7 @@ class Gateway:
         async for _ in answer.body:
             pass
         if answer.status == 200:
-            self._app.note_generation(release.service, release.number, time.time())
+            self._app.note_generation(release.service, release.number)
 
 
 def _limiter(paths: RuntimePaths, *, shared: bool) -> tuple[Limiter, Coroutine[Any, Any, None]]:

@@ -28,10 +28,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from serving.lives import life
+from serving.runtime import anew
+from serving.runtime.housekeeping import keep_house
 from serving.runtime.launcher import free_port
 from serving.runtime.minding import Minder
-from serving.runtime.paths import LOOPBACK_ONLY, NODE_ADDRESS, RuntimePaths
+from serving.runtime.paths import ANEW, LOOPBACK_ONLY, NODE_ADDRESS, RuntimePaths
 from serving.runtime.versions import versions
+from serving.runtime.warden import STAYED, Warden
 from serving.serve_config import GATEWAY, GATEWAY_RESOURCE, REPLICA, REPLICA_RESOURCE
 
 OBJECT_STORE = 96 * 2**20
@@ -45,10 +49,11 @@ class Host:
 
     def __init__(self, home: Path, address: str, port: int, tls: list[str]) -> None:
         self._paths = RuntimePaths(home)
+        self._kept = anew.kept(self._paths)
         self._endpoint: dict[str, Any] = {
             "host": address,
             "port": port,
-            "metrics_port": free_port(),
+            "metrics_port": anew.metrics_port(self._kept) if self._kept else free_port(),
             "tls": tls or None,
         }
         self._started_at = psutil.Process().create_time()
@@ -75,9 +80,15 @@ class Host:
             self._endpoint["ray"] = ray.get_runtime_context().gcs_address
         serve.start(proxy_location="Disabled")
 
+    def resume(self) -> None:
+        """Have Serve run what it ran before this host began anew, if it did."""
+        if self._kept is not None:
+            self.apply(self._kept)
+            self._minder.follow(self._kept)
+
     def record(self) -> None:
         """Say who the host is: a later command finds it, and does not believe a reused pid."""
-        told = {"pid": os.getpid(), "started_at": self._started_at, "versions": versions()}
+        told = {"pid": os.getpid(), "life": life(os.getpid()), "versions": versions()}
         record = told | self._endpoint
         whole = self._paths.host_record.with_suffix(".new")
         whole.touch(mode=0o600)
@@ -169,6 +180,7 @@ class Host:
             log.exception("config refused")
             return PlainTextResponse(f"{type(error).__name__}: {error}", status_code=400)
         self._minder.follow(document)
+        anew.keep(self._paths, document)
         return PlainTextResponse("ok")
 
     async def alive(self, _request: Request) -> Response:
@@ -176,13 +188,23 @@ class Host:
 
     @contextlib.asynccontextmanager
     async def _minding(self, _app: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._minder.run())
+        stayed = STAYED if ANEW in os.environ else 0.0
+        warden = Warden(self._fallen, stayed=stayed)
+        minding = (self._minder.run(), warden.run(), keep_house(self._paths))
+        tasks = [asyncio.create_task(one) for one in minding]
         yield
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _fallen(self, why: str, again: bool) -> None:
+        """Begin anew, where no other machine would have to find this Ray again."""
+        if again and NODE_ADDRESS not in os.environ:
+            anew.begin(why)
+        anew.give_up(self._paths, why)
 
     def control_app(self) -> Starlette:
-        """The control API; while it is up, services that nobody watches are minded."""
+        """The control API; while it is up, what nobody else looks after is minded here."""
         return Starlette(
             lifespan=self._minding,
             routes=[
@@ -252,10 +274,12 @@ def main() -> None:
     """Start, serve control until told to stop, stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     began = time.monotonic()
+    anew.clear(RuntimePaths(Path(sys.argv[1])))
     host = Host(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4:])
     paths = RuntimePaths(Path(sys.argv[1]))
     host.record()
     host.start()
+    host.resume()
     host.record()
     log.info("Ray and Serve are up after %.1f s", time.monotonic() - began)
     server = uvicorn.Server(uvicorn.Config(host.control_app(), log_level="warning"))

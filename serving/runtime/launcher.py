@@ -24,9 +24,11 @@ import psutil
 
 from llmops.errors import TargetError
 from llmops.events import Flow, Progress
+from serving.lives import lives
+from serving.runtime import segments
 from serving.runtime.control import Control
 from serving.runtime.network import Network
-from serving.runtime.paths import LOOPBACK_ONLY, NODE_ADDRESS, RuntimePaths
+from serving.runtime.paths import ANEW, LOOPBACK_ONLY, NODE_ADDRESS, RuntimePaths
 
 START_DEADLINE = 120.0
 """Seconds a host may take until it answers; about 12 on two cores."""
@@ -70,6 +72,7 @@ def environment(
     bound to loopback."""
     kept = {name: value for name, value in base.items() if not name.startswith("RAY_")}
     kept.pop(LOOPBACK_ONLY, None)
+    kept.pop(ANEW, None)
     alone = network is None or network.loopback
     named = {NODE_ADDRESS: network.address} if network else {}
     return (
@@ -82,6 +85,9 @@ def environment(
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_DISABLE_IMPORT_WARNING": "1",
             "RAY_DEDUP_LOGS": "0",
+            # Of each of Ray's own logs at most 48 MiB; by default 3 GiB.
+            "RAY_ROTATION_MAX_BYTES": "16777216",
+            "RAY_ROTATION_BACKUP_COUNT": "2",
             # Ray would run its workers at niceness 15: an engine that yields to whatever else runs.
             "RAY_worker_niceness": "0",
             # Ray would end workers from 95 % of the machine's memory on, whoever has taken it:
@@ -126,9 +132,7 @@ def host_process(paths: RuntimePaths) -> psutil.Process | None:
     """The running host of this home; None when there is none. A reused pid is not taken for it."""
     try:
         record = json.loads(paths.host_record.read_text())
-        process = psutil.Process(record["pid"])
-        same = abs(process.create_time() - record["started_at"]) < 2.0
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        return psutil.Process(record["pid"]) if lives(record["pid"], record["life"]) else None
     except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
         return None
 
@@ -211,20 +215,23 @@ def _last_line(log: Path, nothing: str) -> str:
 
 
 def stop_host(paths: RuntimePaths) -> Flow[None]:
-    """End the host and everything it started, and remove its sockets. Idempotent."""
+    """End the host and everything it started, and remove its sockets, and what its processes leave
+    in shared memory. Idempotent."""
     process = host_process(paths)
+    shared = segments.known(paths, [one.pid for one in family(paths)])
     began = time.monotonic()
     if process is not None:
-        family = [process, *process.children(recursive=True)]
+        started = [process, *process.children(recursive=True)]
         process.send_signal(signal.SIGTERM)
-        while any(_alive(member) for member in family):
+        while any(_alive(member) for member in started):
             elapsed = time.monotonic() - began
             if elapsed > STOP_DEADLINE:
-                _kill(family)
+                end(started)
                 break
             yield Progress("runtime", "ending Ray and Serve", elapsed, STOP_DEADLINE)
             time.sleep(0.1)
-    _kill(leftovers(paths))
+    end(leftovers(paths))
+    segments.remove(shared)
     shutil.rmtree(paths.sockets, ignore_errors=True)
 
 
@@ -235,7 +242,8 @@ def _alive(process: psutil.Process) -> bool:
         return False
 
 
-def _kill(processes: list[psutil.Process]) -> None:
+def end(processes: list[psutil.Process]) -> None:
+    """End processes at once, and wait until they have."""
     for process in processes:
         try:
             process.kill()

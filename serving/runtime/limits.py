@@ -54,7 +54,7 @@ class Accounts:
     def join(self, gateway: str, used: Mapping[str, Any], open_: list[Open]) -> str:
         """Take over what a gateway knows; returns the actor's life."""
         now = time.time()
-        self._seen[gateway] = now
+        self._seen[gateway] = time.monotonic()
         self._book.merge(used, now)
         for entry in open_:
             self._book.adopt(entry, now)
@@ -79,9 +79,10 @@ class Accounts:
         """A gateway lives; returns what was used by all keys."""
         if life != self._life:
             return None
-        now = time.time()
-        self._seen[gateway] = now  # first: whoever says so lives
-        for name in [name for name, seen in self._seen.items() if now - seen > GONE_AFTER]:
+        # Not by the clock: set ahead, it would have all others gone, and their requests with them.
+        now, elapsed = time.time(), time.monotonic()
+        self._seen[gateway] = elapsed  # first: whoever says so lives
+        for name in [name for name, seen in self._seen.items() if elapsed - seen > GONE_AFTER]:
             del self._seen[name]
             self._book.drop(name, now)
         return self._book.dump(now)

@@ -26,7 +26,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import psutil
 import ray
 from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup
@@ -170,12 +169,4 @@ def free_port() -> int:
     raise TargetError(f"no port from {PORTS.start} to {PORTS.stop - 1} is free")
 
 
-def end_at_once() -> None:
-    """End this process and all that it has started, without a word to any of it."""
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
-    os._exit(1)
-
-
-__all__ = ["EnginePart", "PartEndedError", "Parts", "end_at_once", "free_port", "here"]
+__all__ = ["EnginePart", "PartEndedError", "Parts", "free_port", "here"]

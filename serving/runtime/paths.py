@@ -17,6 +17,9 @@ LOOPBACK_ONLY = "LLMOPS_LOOPBACK"
 """Set to 1 in the environment of a runtime that is on one machine alone. Where the nodes are pods,
 they must reach each other, and network policies stand in for loopback."""
 
+ANEW = "LLMOPS_ANEW"
+"""Set to 1 in the environment of a host that has begun anew."""
+
 NODE_ADDRESS = "LLMOPS_NODE_ADDRESS"
 """Set in the environment of a runtime whose Ray may have several machines: this one's address."""
 
@@ -44,6 +47,16 @@ class RuntimePaths:
         return self.sockets / "host.json"
 
     @property
+    def held(self) -> Path:
+        """The config that Serve was last handed (0600)."""
+        return self.sockets / "config.json"
+
+    @property
+    def segments(self) -> Path:
+        """What its processes have in shared memory, written by the host."""
+        return self.sockets / "segments.json"
+
+    @property
     def joined(self) -> Path:
         """Which head this machine's node has joined, written by the node itself."""
         return self.sockets / "joined"
@@ -57,6 +70,11 @@ class RuntimePaths:
     def ray(self) -> Path:
         """Ray's temporary directory."""
         return self.sockets / "ray"
+
+    @property
+    def deaths(self) -> Path:
+        """What replicas leave of their deaths, by the ids of their actors."""
+        return self.sockets / "deaths"
 
     @property
     def token(self) -> Path:

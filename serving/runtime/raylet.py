@@ -18,6 +18,7 @@ import psutil
 from llmops.errors import TargetError
 from llmops.events import Flow
 from llmops.waiting import wait
+from serving.lives import life, lives
 from serving.runtime import launcher
 from serving.runtime.network import Network
 from serving.runtime.paths import RuntimePaths
@@ -56,12 +57,9 @@ class Raylet:
         """Address of the head that the running raylet joins, or has joined; empty for none."""
         try:
             record = json.loads(self._record.read_text())
-            process = psutil.Process(record["pid"])
-            same = abs(process.create_time() - record["started_at"]) < 2.0
-        except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
+            return str(record["head"]) if lives(record["pid"], record["life"]) else ""
+        except (OSError, ValueError, KeyError):
             return ""
-        alive = same and process.status() != psutil.STATUS_ZOMBIE
-        return str(record["head"]) if alive else ""
 
     def join(self, head: str) -> None:
         """Start a raylet that joins the head at this address; what ran before has been ended.
@@ -83,8 +81,7 @@ class Raylet:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True, env=environment, cwd="/",
             )  # fmt: skip
-        started = psutil.Process(process.pid).create_time()
-        record = {"pid": process.pid, "started_at": started, "head": head}
+        record = {"pid": process.pid, "life": life(process.pid), "head": head}
         whole = self._record.with_suffix(".new")
         whole.write_text(json.dumps(record))
         whole.replace(self._record)

@@ -17,12 +17,19 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray import serve
 
+from llmops.spec import OWN
 from serving.engines import Adapters, EngineRun, UnknownReleaseError, call
-from serving.runtime import loopback
+from serving.runtime import loopback, serve_logs
+from serving.runtime.dying import Death, EngineAwayError, EngineDiedError
+from serving.runtime.ending import end_at_once
+from serving.runtime.heartbeat import beat
 from serving.runtime.paths import RuntimePaths
-from serving.serve_config import ANSWERED_BY, REPLICA
+from serving.runtime.pulse import Failure, Pulse
+from serving.runtime.watchdog import descendants
+from serving.serve_config import ANSWERED_BY, ANSWERED_WITH, REPLICA
 
 if TYPE_CHECKING:
     from serving.engines import Place
@@ -46,9 +53,12 @@ class Replica:
         self._adapters: Adapters | None = None
         self._starting = True
         self._totals = {"asked": 0, "answered": 0}
+        self._watching: list[asyncio.Task[None]] = []
         self._own_log()
+        self._death = Death(self._paths.deaths, ray.get_runtime_context().get_actor_id() or "")
         try:
-            await self._start()
+            with serve_logs.kept():
+                await self._start()
             self._starting = False
         except BaseException as error:  # told to the user by cause, whatever it was
             await self._report(error)
@@ -87,7 +97,31 @@ class Replica:
                 self._client, self._app, self._run.service,
                 self._adapter, self._adapter_tried, vllm.adapter,
             )  # fmt: skip
+        self._look_after(alone=place is None)
         log.info("engine ready after %.1f s", time.monotonic() - began)
+
+    def _look_after(self, *, alone: bool) -> None:
+        """Have the engine watched by this process, and this process by its watchdog."""
+        from serving.engines import vllm
+
+        self._pulse = Pulse(
+            lambda: vllm.token(self._client),
+            descendants(os.getpid()),  # its workers are children of the fork server, not its own
+            lambda: self._client.errored,
+            self._failed,
+            alone=alone,
+        )
+        self._watching = [asyncio.create_task(beat()), asyncio.create_task(self._pulse.run())]
+
+    def _failed(self, failure: Failure) -> None:
+        """The engine is no more, and so is this process: then every request here is known to be
+        lost at once, and goes to another replica where nothing of its answer has gone out."""
+        log.error("%s: this replica ends", failure)
+        if failure is Failure.ENDED:
+            self._died()
+        elif failure is Failure.STILL:
+            self._death.hung()
+        end_at_once()
 
     async def _parted(self) -> Place:
         """The further parts of a replica over several machines, begun and watched."""
@@ -100,8 +134,6 @@ class Replica:
 
     def _lost(self, error: PartEndedError) -> None:
         """A part has ended: so does all of the replica. Serve starts another."""
-        from serving.runtime.parts import end_at_once
-
         log.error("%s", error.message)
         if self._starting:
             self._leave_word(self._run.release, error.message, error.hint)
@@ -141,7 +173,7 @@ class Replica:
         """Called by Serve with the adapters by release, before the replica is asked anything, and
         whenever they change."""
         if self._adapters is not None:
-            await self._adapters.follow(user_config["adapters"])
+            await self._adapters.follow(user_config["adapters"], user_config.get("named", {}))
 
     async def handle(
         self,
@@ -150,24 +182,46 @@ class Replica:
         headers: list[tuple[str, str]],
         body: bytes,
         release: int | None = None,
+        name: str = OWN,
     ) -> AsyncGenerator[Any, None]:
         """Answer one request for a release: yields `(status, headers)`, then the body in pieces.
 
-        The headers name the release that has answered; None asks for the engine's own.
+        The headers tell the release that has answered, and the digest of its adapter where it has
+        answered with one. Without a release the engine's own is asked; the name is that of one of
+        its adapters, where that has one.
+
+        Raises:
+            EngineDiedError: When the engine is dead, or dies before the answer is whole.
         """
-        release = self._run.release if release is None else release
+        release, digest = self._run.release if release is None else release, ""
         if self._adapters is not None:
-            body = await self._adapters.body(release, body)
-        elif release != self._run.release:
-            raise UnknownReleaseError(f"this is release {self._run.release}, not {release}")
+            body, digest = await self._adapters.body(release, body, name)
+        elif release != self._run.release or name != OWN:
+            raise UnknownReleaseError(f"this is release {self._run.release}, not {release} {name}")
+        signed = [(ANSWERED_BY, str(release)), *([(ANSWERED_WITH, digest)] if digest else [])]
         self._totals["asked"] += 1
-        async for piece in call(self._app, method, path, headers, body):
-            if isinstance(piece, tuple):
-                status, told = piece
-                yield status, [*told, (ANSWERED_BY, str(release))]
-            else:
+        if self._client.errored:
+            raise EngineAwayError
+        with self._pulse.request():
+            async for piece in call(self._app, method, path, headers, body):
+                if self._client.errored:
+                    raise EngineDiedError(self._died())
+                if isinstance(piece, tuple):
+                    status, told = piece
+                    yield status, [*told, *signed]
+                    continue
+                if status == 200:  # a refusal takes no engine
+                    self._pulse.came()
                 yield piece
         self._totals["answered"] += 1  # to its end: nobody hung up, and nothing failed
+
+    def _died(self) -> str:
+        """The name of the engine's death, where that may be a request's doing."""
+        from serving.engines import vllm
+
+        exits = vllm.exits(self._client)
+        log.error("the engine has died; its processes ended with %s", list(exits))
+        return self._death.engine(exits)
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Asked by Serve where the number of replicas follows the load."""
@@ -188,7 +242,11 @@ class Replica:
     async def __del__(self) -> None:
         from serving.engines import vllm
 
-        log.info("engine ends: %s", json.dumps(self._totals | vllm.totals()))
+        for task in self._watching:
+            task.cancel()
+        own = self._pulse.made if self._watching else 0  # tokens that nobody else has wanted
+        made = {name: count - own for name, count in vllm.totals().items()}
+        log.info("engine ends: %s", json.dumps(self._totals | made))
         await self._stack.aclose()
 
 

@@ -78,7 +78,8 @@ class Watch:
             release: replicas_of(found, self._app.engine_of(release))
             for release in self._app.releases()
         }
-        self._app.know(known, max(1, _counts(found.get(GATEWAY, {}))["RUNNING"]))
+        gateways = max(1, _counts(found.get(GATEWAY, {}))["RUNNING"])
+        self._app.know(known, gateways)
         now = time.time()
         decided = {}
         for release, figures in self._app.figures().items():
@@ -87,6 +88,15 @@ class Watch:
             if (decision := await asyncio.to_thread(board.decision, name)) is not None:
                 decided[release] = decision
         self._app.scaling.decided(decided)
+        if gateways > 1:
+            await self._share(now)
+
+    async def _share(self, now: float) -> None:
+        """Tell the other gateways which requests end engines, and hear it of them."""
+        told = self._app.quarantine.told()
+        await asyncio.to_thread(board.post_quarantine, self._gateway, told | {"at": now})
+        found = await asyncio.to_thread(board.quarantines, now)
+        self._app.quarantine.hear(one for name, one in found.items() if name != self._gateway)
 
 
 def replicas_of(found: Mapping[str, Any], release: ReleaseRef) -> Replicas:

@@ -63,17 +63,18 @@ class Door:
 
 
 @contextlib.contextmanager
-def opened(home: Path, *, off: str = "") -> Iterator[Door]:
+def opened(home: Path, *, off: str = "", loop: str = "asyncio") -> Iterator[Door]:
     """A door of its own below `home`; it ends with the block, whatever has become of the test.
 
     Args:
         home: A folder.
         off: The defence that is switched off in it, by its name in `mutations`.
+        loop: Its event loop: `asyncio` or `uvloop`.
     """
     state, log = home / "state", home / "door.log"
     state.mkdir(mode=0o700)
     command = [sys.executable, "-m", "tests.chaos.door_program", str(state)]
-    command += [str(seconds) for seconds in DEADLINES] + [off]
+    command += [str(seconds) for seconds in DEADLINES] + [off, loop]
     with log.open("wb") as errors:
         process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors

@@ -1,8 +1,9 @@
 """The door in a process of its own: the real gateway, keys, limits, audit and HTTP server.
 
-`python -m tests.chaos.door_program HOME HEAD BODY STALL [OFF]` listens on loopback, prints one line
-of JSON (its ports and keys) and serves until its standard input ends. The deadlines are in seconds;
-at `patient_port` the same app has the server's own. OFF names a defence that is switched off.
+`python -m tests.chaos.door_program HOME HEAD BODY STALL OFF LOOP` listens on loopback, prints one
+line of JSON (its ports and keys) and serves until its standard input ends. The deadlines are in
+seconds; at `patient_port` the same app has the server's own. OFF names a defence that is switched
+off, and is empty for none; LOOP is `asyncio` or `uvloop`, as Ray has it where that is installed.
 It is what `serving.runtime.gateway_app` hosts inside Serve, with `FakeEngine` for the replicas.
 """
 
@@ -15,6 +16,8 @@ import socket
 import sys
 import time
 from pathlib import Path
+
+import uvloop
 
 from serving.gateway import (
     OPERATOR,
@@ -79,7 +82,7 @@ async def serve(home: Path, head: float, body: float, stall: float) -> None:
         body_deadline=body,
         limiter=limiter,
     )
-    app.note_generation("tiny", 1, time.time())  # as the gateway's own canary does at its start
+    app.note_generation("tiny", 1)  # as the gateway's own canary does at its start
     servers = {
         "port": gateway_server(app, head_deadline=head, stall_deadline=stall),
         "patient_port": gateway_server(app),
@@ -103,6 +106,8 @@ async def serve(home: Path, head: float, body: float, stall: float) -> None:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
     home, *deadlines = sys.argv[1:5]
-    if off := "".join(sys.argv[5:]):
+    off, loop = sys.argv[5:]
+    if off:
         MUTATIONS[off].off()
-    asyncio.run(serve(Path(home), *map(float, deadlines)))
+    run = uvloop.run if loop == "uvloop" else asyncio.run
+    run(serve(Path(home), *map(float, deadlines)))

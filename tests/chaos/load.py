@@ -110,6 +110,7 @@ class Load:
         write: Takes each event, in the order in which they happen.
         live: Gives the number of the release that is known to be live; None: none is.
         seed: Of all that is drawn.
+        deadline: See below.
     """
 
     door: Door
@@ -117,6 +118,8 @@ class Load:
     write: Callable[[Event], None]
     live: Callable[[], int | None]
     seed: int = 0
+    deadline: float = DEADLINE
+    """Seconds in which something must have come."""
     sent: int = 0
     long: int = 0
     """Of those that were sent, the long streams."""
@@ -132,7 +135,7 @@ class Load:
         )
         due = time.monotonic()
         async with (
-            httpx.AsyncClient(timeout=DEADLINE, limits=limits, trust_env=False) as client,
+            httpx.AsyncClient(timeout=self.deadline, limits=limits, trust_env=False) as client,
             asyncio.TaskGroup() as asking,
         ):
             while not enough():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from llmops.spec import Generated
 from serving.gateway import Defences
+from tests.chaos import processes, resources
 from tests.chaos.door import DEADLINES
 from tests.chaos.history import RULES
 from tests.chaos.judging import GROWTH, NEIGHBOURLY
@@ -116,10 +117,41 @@ and a rollback under at least {short} requests. In that one vLLM itself counts w
 
 {raced}
 
+## Processes struck
+
+`tests/chaos/test_struck.py` in `make test-long` deploys two replicas of a tiny model on one real
+runtime of the target `local`, and strikes its processes one after another under an open load of
+plain requests and streams: killed (`SIGKILL`), and stopped (`SIGSTOP`), which leaves a process
+there and silent. That the fault landed is read in `/proc`. Promised is: it is noticed within 5 s;
+requests of which nothing was answered go to the other replica; streams that had begun end with an
+error that names them, within 2 s; what was taken is there again. There is no proxy of Serve's in
+a runtime.
+
+{struck}
+
+Each of these recoveries has a test of its own beside, with fakes, in `tests/local` and `make
+test-core`, which fails when it is taken out:
+
+| Recovery | Where | Fails without it |
+|---|---|---|
+{recoveries}
+
+## Resources that run out
+
+Disks are small ones of the tests' own, descriptors and segments real. A clock is not really set,
+since a machine has one for all: what the kernel then shows is put in its place.
+
+| Fault | What happens | What is said | Shown by |
+|---|---|---|---|
+{resources}
+
+{unresourced}
+
 ## What has no instrument yet
 
 - Hundreds of kills at random tokens, under the load and rules above.
-  `tests/e2e/test_6_kills.py` kills commands and runtimes a few times.
+  `tests/e2e/test_6_kills.py` kills commands and runtimes a few times, and each process of a runtime
+  is struck once.
 - The door over TLS: what is thrown goes over plain HTTP, behind which the same server stands.
 - Defences outside of the door, such as those of the runtime, of models and of Kubernetes, switched
   off one by one, but where their own tests do so.
@@ -170,6 +202,11 @@ def _races() -> str:
          f"keys: {ROUNDS['keys']} races", real),
         ("The last policy holds, none is lost; who is turned away is told who applied which",
          f"policies: {ROUNDS['policies']} races", real),
+        (("One holds the hosts; the other ends with 3, names the first's process and machine, and"
+         " has changed nothing; one that was killed is in nobody's way"),
+         "what changes hosts of one's own, from one machine or several: four at once, three times",
+         ("`tests/bare_metal/test_holding.py` in `make test-core`; over a real sshd"
+         " `tests/bare_metal/test_sshd_holding.py` in `make test-vllm`")),
         ("What does not concern each other happens both",
          f"a deploy beside a key or a policy: {ROUNDS['besides']} races", real),
     ]  # fmt: skip
@@ -230,8 +267,12 @@ def made() -> dict[Path, str]:
         rules=_rules(),
         soaked=SOAKED,
         short=AIM.requests,
+        struck=processes.MEASURED,
+        recoveries=processes.recoveries(),
         races=_races(),
         raced=RACED,
+        resources=resources.table(),
+        unresourced=resources.LIMITS,
     )
     return {Path("docs/safety.md"): text}
 

@@ -384,7 +384,8 @@ def test_accounts_are_read_as_gateway_and_engines_write_them() -> None:
     assert read_audit([line, other], "soak") == [Asked("req-1", "red", 2, 200, "ok", 7)]
     scrape = (
         "# TYPE llmops_requests_total counter\n"
-        'llmops_requests_total{key="red",release="2",service="soak",status="200"} 3.0\n'
+        'llmops_requests_total{key="red",model="x",release="2",service="soak",status="200"} 1.0\n'
+        'llmops_requests_total{key="red",model="red",release="2",service="soak",status="200"} 2.0\n'
         'llmops_requests_total{key="red",release="2",service="other",status="200"} 4.0\n'
         'llmops_requests_created{key="red",release="2",service="soak",status="200"} 1.7e+09\n'
     )

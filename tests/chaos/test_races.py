@@ -10,22 +10,19 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from serving.finetune.artefacts import base_of
+from tests.chaos.adapted import ADAPTERS, ALONE, NAME, Adapted, adapted
 from tests.chaos.racing import Ran, together
-from tests.e2e.stage import Stage, free_port
-from tests.support.adapters import lineage, make_adapter, make_run
-from tests.support.tiny_model import make_tiny_model
+from tests.e2e.stage import Stage
 
 pytestmark = [pytest.mark.engines, pytest.mark.long, pytest.mark.timeout(2700)]
 
-NAME, RUN = "raced", "style"
 ROUNDS = {"changes": 60, "keys": 60, "policies": 60, "besides": 24, "destroy": 2}
 """Races of each kind; together they are at least 200."""
 EFFORT = 2.0
@@ -43,15 +40,16 @@ MOST = 100_000
 
 @dataclass
 class World:
-    """A service with room for adapters, and the specs that make it answer by one or none."""
+    """The service, its keys and policies, and races of commands about them."""
 
-    stage: Stage
-    specs: dict[str, Path] = field(default_factory=dict)
-    """By the adapter; empty: none."""
-    key: str = ""
+    service: Adapted
     longest: float = 0.0
     """Seconds by the clock until a loser was told."""
     turned_away: int = 0
+
+    @property
+    def stage(self) -> Stage:
+        return self.service.stage
 
     def race(self, *commands: list[str]) -> list[Ran]:
         """Run commands together; in the order in which they have ended."""
@@ -63,20 +61,6 @@ class World:
                 self.longest = max(self.longest, ran.ended - ran.began)
                 assert ran.effort <= EFFORT, f"told after {ran.effort:.1f} s of the processor"
         return ended
-
-    def deploy(self, adapter: str) -> list[str]:
-        return ["deploy", "-f", str(self.specs[adapter]), "--yes"]
-
-    def settled(self) -> str:
-        """The adapter of the one release that there is, which serves."""
-        history = self.stage.run("history", NAME, "-o", "json").json()["releases"]
-        assert {one["state"] for one in history} <= {"live", "retired"}, history
-        [live] = [one for one in history if one["state"] == "live"]
-        answer = self.stage.complete(NAME, self.key)
-        assert answer.headers["x-llmops-release"] == str(live["number"]), answer.text
-        adapter = live["model"].get("adapter") or {"run": ""}
-        name: str = adapter["run"]
-        return name
 
     def valid(self) -> list[str]:
         """Names of the keys that open."""
@@ -97,30 +81,10 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    home = tmp_path_factory.mktemp("home")
-    home.chmod(0o700)
-    stage = Stage(home, tmp_path_factory.mktemp("specs"), free_port())
-    model = make_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
-    base = base_of(model, f"file://{model}", "a" * 64)
-    made = World(stage)
-    for number in (0, 1, 2):
-        adapter = f"{RUN}/{number}" if number else ""
-        if number:
-            weights = make_adapter(tmp_path_factory.mktemp("made"), model, seed=number)
-            make_run(home, lineage(RUN, number, base), weights)
-        more = f", adapter: {{source: 'run://{adapter}'}}" if number else ""
-        section = f"{{source: 'file://{model}', context: 512{more}}}"
-        engine = "{kv_cache: 1GiB, adapter_rank: 8}"
-        spec = stage.spec(NAME, "unused", model=section, engine=engine)
-        made.specs[adapter] = spec.rename(spec.with_name(f"{NAME}-{number}.yaml"))
-    try:
-        done = stage.run(*made.deploy(""))
-        assert done.code == 0, done.text
-        made.key = stage.key(NAME, "tests")
+    with adapted(tmp_path_factory.mktemp("raced")) as service:
+        made = World(service)
         yield made
         print(f"{made.turned_away} turned away, the last told after {made.longest:.1f} s")
-    finally:
-        stage.end()
 
 
 def assert_named(winner: Ran, loser: Ran) -> None:
@@ -144,15 +108,15 @@ def test_the_races_are_many() -> None:
 
 def test_of_two_changes_one_wins_and_the_other_is_told_by_whom(world: World) -> None:
     draw, before = random.Random(1), world.turned_away
-    writers = {"rollback": ["rollback", NAME, "1", "--yes"]} | {
-        adapter: world.deploy(adapter) for adapter in world.specs
+    writers = {"rollback": world.service.rollback(1)} | {
+        adapter: world.service.deploy(adapter) for adapter in (ALONE, *ADAPTERS)
     }
-    means = {name: "" if name == "rollback" else name for name in writers}
+    means = {name: ALONE if name == "rollback" else name for name in writers}
     for _ in range(ROUNDS["changes"]):
         one, other = draw.sample(sorted(writers), 2)
         winner = winner_of(world.race(writers[one], writers[other]))
         meant = next(means[name] for name in (one, other) if writers[name] == [*winner.arguments])
-        assert world.settled() == meant, winner.text
+        assert world.service.settled() == meant, winner.text
     assert world.turned_away - before >= ROUNDS["changes"] // 2, "hardly any were at once"
 
 
@@ -206,7 +170,7 @@ def test_of_two_policies_of_one_name_the_last_holds_and_none_is_lost(
 def test_a_change_and_what_is_none_of_its_business_both_happen(
     world: World, tmp_path: Path
 ) -> None:
-    adapters = sorted(world.specs)
+    adapters = [ALONE, *ADAPTERS]
     for number in range(ROUNDS["besides"]):
         adapter, name = adapters[number % len(adapters)], f"beside-{number}"
         file = tmp_path / "beside.yaml"
@@ -214,9 +178,9 @@ def test_a_change_and_what_is_none_of_its_business_both_happen(
         besides: list[list[str]] = [
             ["keys", "create", NAME, "-k", name], ["policy", "apply", "-f", str(file), "--yes"],
         ]  # fmt: skip
-        ended = world.race(world.deploy(adapter), besides[number % 2])
+        ended = world.race(world.service.deploy(adapter), besides[number % 2])
         assert [ran.code for ran in ended] == [0, 0], [ran.text for ran in ended]
-        assert world.settled() == adapter
+        assert world.service.settled() == adapter
         if number % 2:
             assert world.stage.run("policy", "show", "limits").out == file.read_text()
         else:
@@ -225,14 +189,14 @@ def test_a_change_and_what_is_none_of_its_business_both_happen(
 
 @pytest.mark.parametrize("other", ["deploy", "rollback"])
 def test_a_destroy_and_a_change_end_as_the_one_that_won(world: World, other: str) -> None:
-    change = world.deploy(f"{RUN}/1") if other == "deploy" else ["rollback", NAME, "1", "--yes"]
+    change = world.service.deploy(ADAPTERS[0]) if other == "deploy" else world.service.rollback(1)
     for number in range(ROUNDS["destroy"] // 2):
         winner = winner_of(world.race(["destroy", NAME, "--yes"], change))
         if winner.verb == "destroy":
             history = world.stage.run("history", NAME, "-o", "json").json()["releases"]
             assert "live" not in {one["state"] for one in history}
-            done = world.stage.run(*world.deploy(""))
+            done = world.stage.run(*world.service.deploy(ALONE))
             assert done.code == 0, done.text
         # The other may have gone with the service.
-        world.key = world.stage.key(NAME, f"after-{other}-{number}")
-        assert world.settled() == (f"{RUN}/1" if winner.verb == "deploy" else "")
+        world.service.key = world.stage.key(NAME, f"after-{other}-{number}")
+        assert world.service.settled() == (ADAPTERS[0] if winner.verb == "deploy" else ALONE)

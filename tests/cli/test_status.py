@@ -62,3 +62,11 @@ def test_replicas_on_their_way_are_shown_with_the_reason(
 def test_a_fixed_number_has_no_reason(capsys: pytest.CaptureFixture[str]) -> None:
     _print_one(SERVICE)
     assert "scales" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 request refused"), (3, "3 requests refused")])
+def test_what_is_in_quarantine_is_told(
+    capsys: pytest.CaptureFixture[str], count: int, said: str
+) -> None:
+    _print_one(replace(SERVICE, quarantined=count))
+    assert f"{said} that ended the engine twice" in capsys.readouterr().out

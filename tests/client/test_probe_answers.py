@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,16 @@ def test_fewer_tokens_can_be_asked_for() -> None:
     answer = Answer(200, {"x-llmops-release": "3"}, body)
     assert find_problem(answer, RELEASE, PROMPT, TOKENS) == ""
     assert find_problem(answer, RELEASE, PROMPT, TOKENS - 1) == "it generated 6 tokens, not 5"
+
+
+def test_under_a_model_name_the_answer_must_be_that_models() -> None:
+    body = json.loads(
+        yaml.safe_load((FILES[0].parent / "faithful.yaml").read_text())["answer"]["body"]
+    )
+    for model in ("formal", "brief", None):
+        answer = Answer(200, {"x-llmops-release": "3"}, json.dumps(body | {"model": model}))
+        found = find_problem(answer, RELEASE, PROMPT, TOKENS, "formal")
+        assert found == ("" if model == "formal" else f"the answer came from the model {model}")
 
 
 @settings(deadline=None)

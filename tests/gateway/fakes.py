@@ -289,6 +289,7 @@ class Gate:
         *,
         defences: Defences | None = None,
         body_deadline: float = DEADLINE,
+        secret: bytes | None = None,
         **limits: Any,
     ) -> None:
         self.keys_file = home / "keys.json"
@@ -310,9 +311,11 @@ class Gate:
             metrics=self.metrics,
             audit=self.audit,
             clock=self.clock,
+            elapsed=self.clock,
             defences=defences,
             body_deadline=body_deadline,
             limiter=LocalLimiter(self.book, self.clock),
+            secret=secret,
         )
 
     async def ask(
@@ -350,7 +353,10 @@ class Gate:
         return [json.loads(line) for line in file.read_text().splitlines()]
 
     def metric(self, name: str, **labels: str) -> float:
-        """A metric's value; 0 when it was never counted."""
+        """A metric's value; 0 when it was never counted. The model is the service, where none is
+        said."""
+        if {"service", "release", "key"} <= labels.keys():
+            labels = {"model": labels["service"]} | labels
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -399,6 +400,50 @@ def test_a_full_disk_loses_lines_and_says_how_many(
     report = verify_audit(path)["known"]
     assert (report.faults, report.verified) == ([], 2)
     assert json.loads(path.read_text().splitlines()[-1])["lost"] == 2
+
+
+def test_a_file_that_went_though_none_could_be_made_is_no_fault(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    audit = Audit(log.path)
+    for _ in range(40):  # so many that the oldest file goes at each turn
+        audit.write(key_id="k")
+    with monkeypatch.context() as patch:
+        patch.setattr("serving.gateway.chain_file.private_open", none_left)
+        for _ in range(10):
+            audit.write(key_id="k")
+    lost = audit.lost()
+    audit.write(key_id="k")
+    audit.close()
+    report = log.report()
+    assert lost > 0, "the fault did not land"
+    assert (report.faults, report.lost) == ([], lost)
+
+
+def test_a_line_whose_anchor_cannot_be_written_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a full disk would be taken for somebody who has put it in."""
+    path = tmp_path / "audit.jsonl"
+    audit = Audit(path)
+    audit.write(key_id="k")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        for _ in range(3):
+            audit.write(key_id="k")
+        report = verify_audit(path, audit.anchors())["known"]
+        assert (report.faults, report.verified) == ([], 1)
+    audit.write(key_id="k")
+    audit.close()
+    report = verify_audit(path)["known"]
+    assert (report.faults, report.verified, report.lost) == ([], 2, 3)
 
 
 async def test_the_gateways_state_tells_how_far_its_chains_have_come(

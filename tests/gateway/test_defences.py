@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from serving.gateway import Defences
+from serving.gateway import Defences, UpstreamGone
 from tests.gateway.conftest import MakesGate
 from tests.gateway.fakes import CANARY, CHAT, FakeUpstream, Gate, message
 
@@ -93,6 +93,13 @@ async def isolation(gate: Gate) -> None:
     assert gate.upstream.requests == []
 
 
+async def quarantine(gate: Gate) -> None:
+    gate.upstream.script.extend(UpstreamGone("gone", died=f"{n}") for n in range(4))
+    replies = [await gate.complete() for _ in range(2)]
+    assert [reply.code for reply in replies] == ["request_quarantined"] * 2
+    assert len(gate.upstream.requests) == 2
+
+
 async def quiet_errors(gate: Gate) -> None:
     gate.upstream.script.append(RuntimeError(CANARY))
     reply = await gate.complete()
@@ -116,6 +123,7 @@ PROBES: list[tuple[str, Probe]] = [
     ("templates", templates),
     ("templates", template_arguments),
     ("isolation", isolation),
+    ("quarantine", quarantine),
     ("quiet_errors", quiet_errors),
 ]
 NAMES = [probe.__name__ for _, probe in PROBES]

@@ -174,4 +174,5 @@ async def test_metrics_are_scraped_from_an_app_of_their_own(gate: Gate) -> None:
     transport = httpx.ASGITransport(gate.metrics.app())
     async with httpx.AsyncClient(transport=transport, base_url="http://metrics") as client:
         text = (await client.get("/metrics")).text
-    assert 'llmops_requests_total{key="team-a",release="3",service="tiny",status="200"} 1.0' in text
+    labels = 'key="team-a",model="tiny",release="3",service="tiny",status="200"'
+    assert f"llmops_requests_total{{{labels}}} 1.0" in text

@@ -64,3 +64,9 @@ def test_the_last_decision_is_found() -> None:
     board.post_decision("chat-r3", {"replicas": 1})
     board.post_decision("chat-r3", {"replicas": 2, "reason": "45 in flight"})
     assert board.decision("chat-r3") == {"replicas": 2, "reason": "45 in flight"}
+
+
+def test_what_gateways_suspect_is_found_while_it_is_fresh() -> None:
+    board.post_quarantine("a", {"suspected": [["chat", "8f3c", 1]], "at": NOW})
+    board.post_quarantine("b", {"suspected": [], "at": NOW - 60})
+    assert board.quarantines(NOW) == {"a": {"suspected": [["chat", "8f3c", 1]], "at": NOW}}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import http.server
+import json
 import os
 import resource
 import shutil
@@ -28,6 +29,7 @@ import pytest
 
 from llmops.errors import InputError, TargetError
 from serving import versions
+from serving.lives import life
 from serving.local import doctor, members
 from serving.local.doctor import CHECKS, GIB, MIB, Check, Look, Room, diagnose, examine
 from serving.local.machine import engine_version
@@ -89,9 +91,8 @@ def _sleeper(**env: str) -> Iterator[psutil.Process]:
 
 def _write_record(process: psutil.Process, paths: RuntimePaths, port: int = 8000) -> None:
     paths.sockets.mkdir(mode=0o700)
-    paths.host_record.write_text(
-        f'{{"pid": {process.pid}, "started_at": {process.create_time()}, "port": {port}}}'
-    )
+    record = {"pid": process.pid, "life": life(process.pid), "port": port}
+    paths.host_record.write_text(json.dumps(record))
 
 
 # The whole

@@ -41,6 +41,7 @@ class FakeApp:
     def __init__(self) -> None:
         self.known: Any = None
         self.scaling: Any = None
+        self.quarantine = SimpleNamespace(told=dict, hear=list)
 
     def releases(self) -> list[ReleaseRef]:
         return [CHAT, ReleaseRef("other", 1)]
@@ -91,7 +92,12 @@ async def test_a_look_tells_the_gateway_and_posts_its_figures(
     monkeypatch.setattr(board, "post_load", lambda *one: posted.append(one))
     decision = {"replicas": 1, "reason": "somebody asked lately", "at": 5.0}
     monkeypatch.setattr(board, "decision", {"chat-r3": decision}.get)
+    posts: dict[str, Any] = {"gateway-b": {"suspected": ["theirs"]}}
+    monkeypatch.setattr(board, "post_quarantine", posts.__setitem__)
+    monkeypatch.setattr(board, "quarantines", lambda _: posts)
     app: Any = FakeApp()
+    heard: list[Any] = []
+    app.quarantine = SimpleNamespace(told=lambda: {"suspected": ["own"]}, hear=heard.extend)
     decided: list[Any] = []
     app.scaling = SimpleNamespace(decided=decided.append)
     gateways = application("RUNNING", "RUNNING", "STARTING")
@@ -102,3 +108,5 @@ async def test_a_look_tells_the_gateway_and_posts_its_figures(
     assert (name, gateway, figures["arrived"]) == ("chat-r3", "gateway-a", 5)
     assert figures["at"] > 0
     assert decided == [{CHAT: decision}]
+    assert posts["gateway-a"]["suspected"] == ["own"]
+    assert heard == [{"suspected": ["theirs"]}], "a gateway heard itself"

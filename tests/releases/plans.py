@@ -75,7 +75,7 @@ def make_deployment(
 
 
 def plan_of(deployment: Deployment, facts: Facts) -> Plan:
-    """The planner of these tests: a source `a+x` is the model `a` with the adapter `x`."""
+    """The planner of these tests: a source `a+x+y` is the model `a` with the adapters `x`, `y`."""
     source, strategy = deployment.model.source, deployment.maintenance.strategy
     hosts = "+" in source and strategy != "recreate"
     return make_plan(

@@ -43,8 +43,8 @@ from tests.releases.simulated import (
     survive,
 )
 
-GOOD = ("a", "b", "c", "a+x", "a+y", "b+x")
-"""Models, and such with an adapter: those of the same model are loaded in one engine."""
+GOOD = ("a", "b", "c", "a+x", "a+y", "a+x+y", "b+x")
+"""Models, and such with adapters: those of the same model are loaded in one engine."""
 BAD = ("bad-start", "bad-answer", "bad-download", "bad-canary", "a+bad-start", "a+bad-answer")
 QUICK = settings(
     deadline=None,

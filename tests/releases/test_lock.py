@@ -145,7 +145,7 @@ def test_one_that_gives_way_takes_the_lock_from_nobody_who_does_not(tmp_path: Pa
 def test_what_nobody_has_taken_or_a_dead_one_has_is_left(tmp_path: Path) -> None:
     lock = ServiceLock(tmp_path)
     assert lock.left("chat")
-    dead = {"pid": os.getpid(), "started": 1.0, "since": 1.0, "user": "eve", "purpose": "deployed"}
+    dead = {"pid": os.getpid(), "life": ":1.00", "since": 1.0, "user": "eve", "purpose": "deployed"}
     (tmp_path / "chat.lock").write_text(json.dumps(dead))
     assert lock.left("chat")
 
@@ -175,7 +175,7 @@ def test_services_do_not_wait_for_one_another(tmp_path: Path) -> None:
         '{"pid": 1}',
         # A pid that was given out again: this process, but started at another time.
         json.dumps(
-            {"pid": os.getpid(), "started": 1.0, "since": 1.0, "user": "eve", "purpose": "deployed"}
+            {"pid": os.getpid(), "life": ":1", "since": 1.0, "user": "eve", "purpose": "deployed"}
         ),
     ],
     ids=["empty", "cut off", "a list", "a pid alone", "another process of that pid"],

@@ -125,7 +125,13 @@ def _locked(path: Path) -> int:
     Raises:
         LlmopsError: When another process has it and keeps it.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise LlmopsError(
+            f"what keys use cannot be counted: {path}: {error.strerror}",
+            hint="the gateway starts once it can be written",
+        ) from error
     if _patiently(lambda: _take(descriptor)):
         return descriptor
     os.close(descriptor)

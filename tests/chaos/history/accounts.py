@@ -68,13 +68,13 @@ def read_audit(lines: Iterable[str], service: str) -> list[Asked]:
 
 
 def read_metrics(text: str, service: str) -> dict[Who, int]:
-    """Requests as a scrape counts them."""
-    found: dict[Who, int] = {}
+    """Requests as a scrape counts them, whatever model name they asked for."""
+    found: Counter[Who] = Counter()
     for sample in SAMPLE.finditer(text):
         labels = dict(LABEL.findall(sample["labels"]))
         if labels["service"] == service:
             who = labels["key"], labels["release"], int(labels["status"])
-            found[who] = int(float(sample["count"]))
+            found[who] += int(float(sample["count"]))
     return found
 
 
