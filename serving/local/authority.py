@@ -108,8 +108,7 @@ class DevelopmentAuthority:
             if left > SERVER_DAYS * DAY:
                 return self._authority.read_bytes(), self._key.read_bytes()
         made = make_authority(self._now, AUTHORITY_DAYS)
-        _write(self._key, made[1])
-        _write(self._authority, made[0])
+        _write((self._key, made[1]), (self._authority, made[0]))
         return made
 
     def _make(self, cert: Path, key: Path, names: tuple[str, ...]) -> None:
@@ -117,8 +116,7 @@ class DevelopmentAuthority:
 
         made = make_server(self._ensure(), names, self._now, SERVER_DAYS)
         # Key first: an endpoint that looks in between finds a pair that does not match, and waits.
-        _write(key, made[1])
-        _write(cert, made[0])
+        _write((key, made[1]), (cert, made[0]))
 
 
 def _checked(name: str) -> str:
@@ -139,11 +137,18 @@ def _checked(name: str) -> str:
     )
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Replace a file, which nobody else can read at any time."""
-    whole = path.with_suffix(".new")
+def _write(*files: tuple[Path, bytes]) -> None:
+    """Replace files, in their order, once all of them are whole: where the disk is full, none is.
+    Nobody else can read them at any time."""
+    written = [(_whole(path, content), path) for path, content in files]
+    for whole, path in written:
+        whole.replace(path)
+
+
+def _whole(path: Path, content: bytes) -> Path:
+    whole = path.with_name(f"{path.name}.new")
     whole.unlink(missing_ok=True)  # what a killed writer left
     descriptor = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
-    whole.replace(path)
+    return whole

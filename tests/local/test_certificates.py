@@ -91,6 +91,14 @@ def test_it_is_renewed_when_asked_and_when_it_ends_soon(tmp_path: Path) -> None:
     assert not issue(tmp_path, now=soon).made
 
 
+def test_a_pair_of_which_one_half_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
+    issued = issue(tmp_path)
+    (issued.cert.parent / f"{issued.cert.name}.new").mkdir()
+    with pytest.raises(IsADirectoryError):
+        issue(tmp_path, renew=True)
+    assert check_certificate(issued.cert, issued.key, NOW) == ()
+
+
 def test_an_authority_that_would_not_outlive_it_is_made_anew(tmp_path: Path) -> None:
     first = issue(tmp_path).authority.read_bytes()
     late = NOW + (AUTHORITY_DAYS - SERVER_DAYS + 1) * DAY
