@@ -260,8 +260,7 @@ async def start(
             async with app.router.lifespan_context(app):
                 yield client, app
     finally:
-        with contextlib.suppress(TimeoutError):  # a process that hangs keeps the tracker waiting
-            await asyncio.wait_for(asyncio.to_thread(warm.stop), STOP_WITHIN)
+        await asyncio.to_thread(warm.stop, STOP_WITHIN)
 
 
 def follow(run: EngineRun, directory: Path, place: Place) -> None:

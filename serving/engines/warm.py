@@ -18,6 +18,7 @@ import contextlib
 import multiprocessing
 import multiprocessing.context
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from multiprocessing import forkserver, resource_tracker
 
@@ -77,12 +78,20 @@ def start(modules: Sequence[str]) -> None:
     install()
 
 
-def stop() -> None:
+def stop(within: float) -> None:
     """End the fork server and the tracker of its processes' shared memory, whose end takes away
-    what they left of it. Returns when both have ended, so call it when their processes have.
+    what they left of it. To be called when they have ended: one that hangs is waited for `within`
+    seconds.
 
     Ray kills the children of a process that ends, the tracker among them: the segments would stay.
     """
+    # Nobody waits at the end of this process for a thread that is a daemon.
+    ending = threading.Thread(target=_stop, daemon=True)
+    ending.start()
+    ending.join(within)
+
+
+def _stop() -> None:
     _SERVER._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
     resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]  # noqa: SLF001
 

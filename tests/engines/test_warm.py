@@ -30,7 +30,16 @@ process.start()
 child.close()
 told = parent.recv()
 process.join(20)
+
+left = context.Process(target=__import__("work").leave)
+left.start()
+left.join(20)
+segments = lambda: [name for name in os.listdir("/dev/shm") if name in open("left").read()]
+before = segments()
+warm.stop(20)
 print(json.dumps({
+    "segments": [before, segments()],
+    "left_by": left.exitcode,
     "told": told,
     "code": process.exitcode,
     "main": os.getpid(),
@@ -41,7 +50,13 @@ print(json.dumps({
 """
 
 WORK = """
-import multiprocessing, os, sys
+import multiprocessing, os, signal, sys
+from multiprocessing.shared_memory import SharedMemory
+
+def leave():
+    with open("left", "w") as file:
+        file.write(SharedMemory(create=True, size=64).name)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 def tell(pipe, depth):
     told = {
@@ -78,6 +93,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         capture_output=True,
         text=True,
         timeout=60,
+        cwd=folder,
         env={"PYTHONPATH": f"{root}:{folder}", "PATH": "/usr/bin:/bin"},
     )
     assert done.returncode == 0, done.stderr
@@ -113,3 +129,11 @@ def test_the_main_program_is_not_run_again(told: dict[str, Any]) -> None:
 def test_other_start_methods_are_what_they_were(told: dict[str, Any]) -> None:
     assert told["fork_is_fork"] == "fork"
     assert told["default"] != "forkserver"
+
+
+def test_shared_memory_of_a_process_that_was_killed_goes_with_the_server(
+    told: dict[str, Any],
+) -> None:
+    before, after = told["segments"]
+    assert (told["left_by"], len(before)) == (-9, 1), "nothing was left that could go"
+    assert after == []
