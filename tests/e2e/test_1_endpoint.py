@@ -173,7 +173,7 @@ def test_health_tells_of_a_real_generation(stage: Stage, service: Service) -> No
 def test_metrics_are_on_loopback_by_service_release_and_key(stage: Stage, service: Service) -> None:
     assert stage.complete(service.name, service.key, stream=True).status_code == 200
     text = httpx.get(stage.status(service.name)["metrics_url"]).text
-    labels = f'key="tests",release="{stage.live(service.name)}",service="tiny"'
+    labels = f'key="tests",model="tiny",release="{stage.live(service.name)}",service="tiny"'
     for metric in ("llmops_requests_total", "llmops_completion_tokens_total", "llmops_in_flight",
                    "llmops_ttft_seconds_count", "llmops_tpot_seconds_count"):  # fmt: skip
         assert any(line.startswith(metric) and labels in line for line in text.splitlines()), metric

@@ -53,6 +53,7 @@ def before(stage: Stage, model: Path) -> Iterator[int]:
     stage.run("destroy", NAME, "--yes")
 
 
+@pytest.mark.long
 def test_who_watches_is_told_that_somebody_has_taken_the_release_back(
     stage: Stage, model: Path, before: int
 ) -> None:
@@ -111,6 +112,7 @@ def test_the_runtime_goes_on_with_a_watch_whose_command_was_killed(
     assert "nothing changed" in again.out
 
 
+@pytest.mark.long
 def test_it_gives_way_to_a_command(stage: Stage, model: Path, before: int) -> None:
     serves = stage.live(NAME)
     path = spec(stage, model, 460, "1d")

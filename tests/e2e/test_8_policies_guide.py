@@ -19,7 +19,7 @@ from tests.docs.guide import POLICIES, Step
 from tests.e2e.stage import DEADLINE, Stage, free_port
 from tests.support.program import LLMOPS
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.engines, pytest.mark.long, pytest.mark.timeout(1500)]
 
 PORT = "8000"
 """The port that the guide shows; the tests have one of their own."""
