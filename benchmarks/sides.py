@@ -164,4 +164,5 @@ def spread(values: list[float]) -> str:
 def save(name: str, document: object) -> None:
     """Keep the raw figures beside the scripts' output."""
     folder = Path(__file__).parents[1] / ".cache" / "benchmarks"
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(document, indent=1))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from llmops.spec import Generated
 from serving.gateway import Defences
-from tests.chaos import processes, resources
+from tests.chaos import processes, promises, resources
 from tests.chaos.door import DEADLINES
 from tests.chaos.history import RULES
 from tests.chaos.judging import GROWTH, NEIGHBOURLY
@@ -38,6 +38,10 @@ _PAGE = """\
 [The security model](security.md) says what is defended. This page says what is promised while
 everything is done to break it, what shows it, and which defences are known to be needed: with each
 switched off, its test fails.
+
+| Promised | Shown by | Measured so far |
+|---|---|---|
+{promises}
 
 ## The door
 
@@ -117,6 +121,19 @@ and a rollback under at least {short} requests. In that one vLLM itself counts w
 
 {raced}
 
+## Commands killed
+
+`python -m benchmarks.kills` strikes the commands that change a service of a tiny model on the real
+Ray and vLLM, at instants drawn at random over their usual time, and its runtime at times
+(`tests/chaos/killing.py`): updates of adapters in one engine, updates of the engine, rollbacks,
+destroys. A struck command is begun anew and struck again, up to four times, and then left to end.
+What is there afterwards is held against what one undisturbed run makes: the release that was meant
+serves alone; of processes, segments of shared memory and files of the home there are none that were
+not there before; no command shows a traceback; and where only commands are struck, each request
+beside them is answered. `tests/chaos/test_kill_points.py` in `make test-long` is a short form.
+
+{killed}
+
 ## Processes struck
 
 `tests/chaos/test_struck.py` in `make test-long` deploys two replicas of a tiny model on one real
@@ -149,9 +166,8 @@ since a machine has one for all: what the kernel then shows is put in its place.
 
 ## What has no instrument yet
 
-- Hundreds of kills at random tokens, under the load and rules above.
-  `tests/e2e/test_6_kills.py` kills commands and runtimes a few times, and each process of a runtime
-  is struck once.
+- Hundreds of kills of replicas at random tokens, under the load and rules above: each process of a
+  runtime is struck once.
 - The door over TLS: what is thrown goes over plain HTTP, behind which the same server stands.
 - Defences outside of the door, such as those of the runtime, of models and of Kubernetes, switched
   off one by one, but where their own tests do so.
@@ -267,6 +283,8 @@ def made() -> dict[Path, str]:
         rules=_rules(),
         soaked=SOAKED,
         short=AIM.requests,
+        promises=promises.table(),
+        killed=promises.KILLED,
         struck=processes.MEASURED,
         recoveries=processes.recoveries(),
         races=_races(),
