@@ -53,7 +53,7 @@ it saw is no better.
 - A machine has one gateway. Whoever is connected to it loses that connection when it dies, and
   for some seconds new ones are refused.
 - When Serve's controller came back it stopped both replicas and started others: requests waited
-  for up to 34 s at the gateway, none was lost or refused. It asks each replica for its log file,
+  for up to 42 s at the gateway, none was lost or refused. It asks each replica for its log file,
   which vLLM's own setting up of logging made Serve forget, and takes the error for a broken
   replica. That is mended since (`serving/runtime/serve_logs.py`): at one more kill, without a
   load, both replicas and their engines stayed as they were, watched for 15 s.
