@@ -33,8 +33,9 @@ PROMISES = [
 KILLED = """\
 Runs so far, all short (2 cores, x86_64, 2026-11-30): 20 strikes of commands in 9 chains, of which 6
 had left something to finish, ended as they should, and each of 101 requests beside those that take
-nothing away was answered; the runtime was not struck in that run. 35 more, on the way there, found that each engine that ended left its segments of shared memory behind, killed or not, and that
-a destroy which was begun anew left them too; both are mended since (`serving/engines/warm.py`,
+nothing away was answered; the runtime was not struck in that run. 35 more, on the way there, found
+that each engine that ended left its segments of shared memory behind, killed or not, and that a
+destroy which was begun anew left them too; both are mended since (`serving/engines/warm.py`,
 `serving/runtime/segments.py`). The aim, 300 strikes in a row, was not reached."""
 """What runs of `benchmarks.kills` have shown."""
 
