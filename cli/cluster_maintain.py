@@ -130,9 +130,8 @@ def _works(
         if recorded is not None:
             return look_at(cluster, hosts, RecordedConnector(recorded), recorded=True)
         return look_at(cluster, hosts, connector(cluster, folder_of(file)))
-    except (
-        InputError
-    ) as error:  # such as no key to log in with: what goes dark is told all the same
+    except InputError as error:
+        # Such as no key to log in with: what goes dark is told all the same.
         return {host.name: Work(unknown=(error.message,)) for host in hosts}
 
 

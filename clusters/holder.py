@@ -8,7 +8,6 @@ place nothing is guessed.
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
 import re
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from serving.holders import user
 from serving.lives import BOOT, began
 
 PIDS = Path("/proc/self/ns/pid")
@@ -44,7 +44,7 @@ class Holder:
     def here(cls) -> Holder:
         """This process, with a new nonce."""
         return cls(
-            user=_user(),
+            user=re.sub(r"[\s/@]", "-", user()),
             host=re.sub(r"[\s/@]", "-", socket.gethostname()) or "unnamed",
             pid=os.getpid(),
             started=int(began(os.getpid())),
@@ -80,13 +80,6 @@ class Holder:
             return True
         except psutil.Error:
             return False
-
-
-def _user() -> str:
-    try:
-        return re.sub(r"[\s/@]", "-", getpass.getuser())
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def _place() -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from clusters.holder import Holder
 from clusters.kept import marked
 from clusters.model import Manifest
+from serving.holders import ago
 
 PURPOSE = "llmops/purpose"
 """Annotation of a Lease: what its holder does."""
@@ -78,9 +79,7 @@ class Record:
         told = f"{service} is being {self.purpose or 'changed'} by {who}"
         if self.acquired is None:
             return told
-        minutes, seconds = divmod(max(0, int(now - self.acquired)), 60)
-        ago = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-        return f"{told} since {_of_day(self.acquired)} ({ago})"
+        return f"{told} since {_of_day(self.acquired)} ({ago(now - self.acquired)})"
 
     @property
     def ends(self) -> str:

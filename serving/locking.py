@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import getpass
 import json
 import os
 import re
@@ -25,9 +24,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from llmops.errors import BusyError, InputError
+from serving.holders import UNSIGNED, ago, user
 from serving.lives import life, lives
 
-UNSIGNED = "changed by another llmops command, which has just begun"
 SIGNED_WITHIN = 1.0
 """Seconds in which whoever has taken a lock will have signed it, unless it is a dead one's word
 that is read, or the machine is very busy. So long is waited for a name to tell."""
@@ -120,7 +119,7 @@ def sign(file: IO[str], purpose: str, *, gives_way: bool = False) -> None:
     holder = {
         "pid": os.getpid(),
         "life": life(os.getpid()),
-        "user": _user(),
+        "user": user(),
         "host": socket.gethostname(),
         "purpose": purpose,
         "since": time.time(),
@@ -130,13 +129,6 @@ def sign(file: IO[str], purpose: str, *, gives_way: bool = False) -> None:
     file.truncate()
     json.dump(holder, file)
     file.flush()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def _signed(file: IO[str]) -> dict[str, Any] | None:
@@ -162,11 +154,9 @@ def _holder(file: IO[str]) -> str:
         return UNSIGNED
     try:
         since = time.strftime("%H:%M:%S", time.localtime(holder["since"]))
-        minutes, seconds = divmod(max(0, int(time.time() - holder["since"])), 60)
-        ago = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
         return (
             f"{holder['purpose']} by pid {holder['pid']} ({holder['user']} on {holder['host']})"
-            f" since {since} ({ago})"
+            f" since {since} ({ago(time.time() - holder['since'])})"
         )
     except (ValueError, KeyError, TypeError):
         return UNSIGNED

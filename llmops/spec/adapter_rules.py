@@ -38,7 +38,7 @@ def adapters_of(model: Model) -> dict[str, Adapter]:
 
 def adapter_path(name: str) -> str:
     """Where in a spec the adapter of that name is written."""
-    return "model.adapter" if name == OWN else f"model.adapters.{name}"
+    return ".".join(map(str, _trail(name)))
 
 
 def find_in_adapters(deployment: Deployment) -> Iterator[Finding]:

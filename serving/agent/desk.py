@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -25,6 +23,7 @@ from serving.agent.orders import Orders, Ref, Taken, nonce
 from serving.agent.presence import Watch
 from serving.agent.wire import error_of
 from serving.agent.words import Lease, Order, Outcome
+from serving.holders import user
 
 if TYPE_CHECKING:
     from serving.agent.target import AgentTarget
@@ -35,11 +34,7 @@ TAKING_BACK = 120.0
 
 def who() -> str:
     """Who asks: user and host."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+    return f"{user()}@{socket.gethostname()}"
 
 
 def plain(deployment: Deployment) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import random
 import re
 import signal
 import statistics
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -148,36 +149,26 @@ class Killing:
             while process.poll() is None and time.monotonic() - began < after:
                 time.sleep(0.01)
             at = time.monotonic() - began
-            if process.poll() is not None:
-                reader.join(10)
-                return False
-            host = self._host() if runtime else None
-            if host is not None:
-                host.kill()
-                process.wait(STUCK)
-            elif not runtime:
-                process.send_signal(signal.SIGKILL)
-                process.wait(30)
-            else:  # there is none yet, or none any more
-                process.wait(STUCK)
+            landed = self._kill_runtime() if runtime else _kill(process)
+            process.wait(STUCK)
         reader.join(10)
-        if not runtime:
-            if process.returncode != -signal.SIGKILL:
-                return False  # it ended in between
-        elif host is None:
-            return False
+        if not landed or (not runtime and process.returncode != -signal.SIGKILL):
+            return False  # it had ended before, or there was no runtime
         assert "Traceback" not in "".join(said), "".join(said)
         self.strikes.append(
             Strike("runtime" if runtime else "command", command[0], _step(said), at)
         )
         return True
 
-    def _host(self) -> psutil.Process | None:
+    def _kill_runtime(self) -> bool:
+        """Kill the runtime's host; False where there is none."""
         record = next(self.service.stage.temporary.glob("llmops-*/host.json"), None)
         try:
-            return None if record is None else psutil.Process(json.loads(record.read_text())["pid"])
+            if record is not None:
+                psutil.Process(json.loads(record.read_text())["pid"]).kill()
         except (psutil.Error, ValueError, OSError):
-            return None
+            return False
+        return record is not None
 
     @contextmanager
     def _load(self, whole: bool) -> Iterator[None]:
@@ -237,6 +228,14 @@ class Killing:
             for path in every
             if path.parts[0] != "logs"
         }
+
+
+def _kill(process: subprocess.Popen[str]) -> bool:
+    """Kill a command; False where it has ended."""
+    if process.poll() is not None:
+        return False
+    process.send_signal(signal.SIGKILL)
+    return True
 
 
 def _step(said: list[str]) -> str:

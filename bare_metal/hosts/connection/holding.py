@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import os
 import socket
 import threading
@@ -35,6 +34,7 @@ from bare_metal.hosts.connection.answers import (
 from bare_metal.hosts.connection.fanout import MOST_AT_ONCE
 from bare_metal.inventory import Placed
 from llmops.errors import BusyError, LlmopsError
+from serving.holders import UNSIGNED, ago, user
 
 LOCK = "/run/llmops.lock"
 """On each host; gone when it starts anew."""
@@ -164,11 +164,7 @@ def held(
 
 
 def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"pid {os.getpid()} ({user} on {socket.gethostname()})"
+    return f"pid {os.getpid()} ({user()} on {socket.gethostname()})"
 
 
 class _Holder:
@@ -322,11 +318,9 @@ def _holder(now: str, signed: str) -> str:
     since, _, who = signed.partition(" ")
     who = "".join(one for one in who if one.isprintable())[:MOST_TOLD]
     if not (since.isdecimal() and now.isdecimal() and who):
-        return "changed by another llmops command, which has just begun"
-    minutes, seconds = divmod(max(0, int(now) - int(since)), 60)
+        return UNSIGNED
     at = time.strftime("%H:%M:%S", time.localtime(int(since)))
-    ago = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-    return f"{who} since {at} ({ago})"
+    return f"{who} since {at} ({ago(int(now) - int(since))})"
 
 
 __all__ = ["Held", "held"]
