@@ -46,7 +46,7 @@ STEP = 1.0
 """Seconds for which a suspect that has not begun its answer keeps the next one waiting, where the
 service has answered since the last death. An answer that is no stream begins when it is whole."""
 PATIENCE = 60.0
-"""Seconds that a suspect waits for those before it, where the service answers."""
+"""Seconds that a suspect waits for those before it, from when the service answers again."""
 DIGEST = 32
 """Characters of a digest, of four bits each."""
 DEATHS = 64
@@ -71,8 +71,9 @@ class _Lane:
     line: asyncio.Lock = field(default_factory=asyncio.Lock)
     flying: set[Flight] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    answers: bool = False
-    """Whether anything was answered since the last death."""
+    answers: float | None = None
+    """Since when something is answered after the last death, in the loop's seconds; None while
+    nothing is."""
     at_deaths: OrderedDict[str, frozenset[str]] = field(default_factory=OrderedDict)
 
     def at(self, death: str) -> frozenset[str]:
@@ -161,7 +162,7 @@ class Quarantine:
 
     def died(self, flight: Flight, death: str) -> bool:
         """Note that a request was in flight at a death; returns whether it is quarantined now."""
-        flight.lane.answers = False
+        flight.lane.answers = None
         if not flight.likeness:
             return False
         company = flight.lane.at(death)
@@ -259,17 +260,23 @@ class Flight:
         """
         self._quarantine.look(self.exchange, self.known)
         self._came = not self.exchange.suspected
+        now = asyncio.get_running_loop().time
+        since = now()
         while not self._came:
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout_at(since + PATIENCE):
                     await self.exchange.unless_gone(self._come())
             except TimeoutError as error:
-                if self.lane.answers:  # else there is no engine yet, and nobody's turn has come
+                # Without an engine nobody's turn has come: only from its first answer on it counts.
+                since = max(since, self.lane.answers or now())
+                if since + PATIENCE <= now():
                     raise others_first() from error
 
     def begun(self) -> None:
         """Its answer has begun: the engine has lived through the worst of it."""
-        self._begun = self.lane.answers = True
+        self._begun = True
+        if self.lane.answers is None:
+            self.lane.answers = asyncio.get_running_loop().time()
         self.lane.changed.set()
 
     def lost(self, death: str) -> None:
@@ -314,8 +321,8 @@ class Flight:
         """Whether another suspect may be in flight beside it."""
         if self._quarantine.deaths(self.known) > 1:
             return False
-        old = self.lane.answers and self._quarantine.now() - self._since >= STEP
-        return self._begun or old
+        old = self._quarantine.now() - self._since >= STEP
+        return self._begun or (self.lane.answers is not None and old)
 
 
 def in_quarantine() -> Refusal:

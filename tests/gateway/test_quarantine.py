@@ -237,15 +237,17 @@ async def test_an_engines_own_refusal_clears_a_suspect(make_gate: MakesGate) -> 
 async def test_a_suspect_waits_for_those_before_it_and_no_longer_than_it_may(
     make_gate: MakesGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    monkeypatch.setattr(module, "PATIENCE", 0.4)
     gate = make_gate()
     lane = gate.app.quarantine._lanes.setdefault("tiny", module._Lane())
     gone = UpstreamGone("gone", died="one")
     gate.upstream.script.append(gone)
     async with lane.line:
         waits = asyncio.create_task(gate.complete())
-        assert not (await asyncio.wait({waits}, timeout=0.2))[0], "it gave up with no engine there"
-        lane.answers = True
+        assert not (await asyncio.wait({waits}, timeout=0.6))[0], "it gave up with no engine there"
+        lane.answers = asyncio.get_running_loop().time()
+        early = (await asyncio.wait({waits}, timeout=0.3))[0]
+        assert not early, "it gave up as soon as the engine was there"
         reply = await waits
     assert (reply.status, reply.code, reply.headers["retry-after"]) == (503, "upstream_gone", "5")
     assert len(gate.upstream.requests) == 1
