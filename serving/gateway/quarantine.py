@@ -42,9 +42,11 @@ SUSPECTED = 600.0
 """Seconds that a suspicion lasts after the last death."""
 QUARANTINED = 3600.0
 """Seconds that a quarantine lasts."""
-STEP = 1.0
+STEP = 5.0
 """Seconds for which a suspect that has not begun its answer keeps the next one waiting, where the
-service has answered since the last death. An answer that is no stream begins when it is whole."""
+service has answered since the last death. An answer that is no stream begins when it is whole. The
+longer this is, the fewer are beside the culprit at its second death, and the fewer come to their
+turn while they have patience."""
 PATIENCE = 60.0
 """Seconds that a suspect waits for those before it, from when the service answers again."""
 DIGEST = 32

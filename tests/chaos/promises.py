@@ -21,7 +21,7 @@ PROMISES = [
     ("No input at the door is answered 5xx, kills or stops it",
      "`tests/chaos/test_door.py`, `test_door_long.py`",
      "21,000 inputs"),
-    ("A request that kills engines does so twice and not three times",
+    ("A request that kills engines alone does so twice and not three times",
      "`tests/e2e/test_8_quarantine.py`",
      "two engines ended, three requests beside it were answered"),
     ("What runs out is told, and what was there stays whole",

@@ -52,7 +52,7 @@ def slowly(step):
 
     return slow
 """
-LONG: dict[str, Any] = {"max_tokens": 300, "ignore_eos": True}
+LONG: dict[str, Any] = {"max_tokens": 150, "ignore_eos": True}
 
 
 @pytest.fixture
@@ -113,9 +113,11 @@ def test_a_request_that_ends_the_engine_ends_two_and_a_kill_makes_no_suspects(
         answers = [one.result() for one in innocent]
         ended = killer.result()
     print("engines:", cores(alone), file=sys.stderr)
-    assert [answer.status_code for answer in answers] == [200] * 3, "who was beside it lost"
+    beside_it = [answer.text for answer in answers if answer.status_code != 200]
+    assert not beside_it, f"who was beside it lost: {beside_it}, {audit(alone)}"
     assert ended.status_code == 422, ended.text
     assert ended.json()["error"]["code"] == "request_quarantined"
+    until(lambda: len(cores(alone)) >= 3, 120)  # the one that follows is on its way
     assert len(cores(alone)) == 3, "it ended more than two engines"
     again = asked(alone, key, seed=SEED, stream=True)
     assert (again.status_code, len(cores(alone))) == (422, 3)
