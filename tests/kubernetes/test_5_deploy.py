@@ -14,7 +14,7 @@ from tests.support.hub import HubServer
 
 STATUS = {
     "name", "target", "url", "metrics_url", "model", "healthy", "last_generation_at",
-    "requests_per_minute", "tokens_per_second", "releases", "notes",
+    "requests_per_minute", "tokens_per_second", "releases", "quarantined", "notes",
 }  # fmt: skip
 RELEASE = {
     "number", "state", "phase", "share", "replicas", "in_flight", "memory_bytes", "verified_at",

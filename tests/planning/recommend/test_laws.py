@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -21,6 +20,7 @@ from llmops.recommend import (
 )
 from llmops.recommend.memory import fits
 from llmops.recommend.search import rank
+from tests.effort import effort
 from tests.planning.recommend.test_cases import cost
 
 TASKS = get_args(Task)
@@ -110,10 +110,10 @@ def test_prices_of_the_catalogue_grow_with_the_model() -> None:
 
 def test_an_answer_comes_in_milliseconds() -> None:
     catalogue = load_catalogue()
-    began = time.process_time()
-    for task in TASKS:
-        recommend(Request(task, budget=3.0), catalogue=open_models(), cost=cheapest(catalogue))
-    assert (time.process_time() - began) / len(TASKS) < 0.1
+    with effort() as spent:
+        for task in TASKS:
+            recommend(Request(task, budget=3.0), catalogue=open_models(), cost=cheapest(catalogue))
+    assert spent.seconds / len(TASKS) < 0.1
 
 
 @pytest.mark.parametrize(
