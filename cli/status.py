@@ -11,6 +11,7 @@ from cli.options import Context, Format, Namespace, Output
 from cli.places import service_names
 
 if TYPE_CHECKING:
+    from llmops.releases import Summary
     from llmops.targets import ReleaseStatus, ServiceStatus
 
 NAME = "status"
@@ -147,6 +148,15 @@ def _print_one(service: ServiceStatus) -> None:
     for release in service.releases:
         if release.scaling:
             typer.echo(f"  release {release.number} scales to {release.wanted}: {release.scaling}")
+        if release.shadowed:
+            typer.echo(f"  shadows      release {release.number}: {_shadowed(release.shadowed)}")
+
+
+def _shadowed(both: Summary) -> str:
+    """Of the requests that both releases got: what this one made of them."""
+    said = f"of {both.requests} asked of both, {both.failures} failed, {both.empty} empty"
+    said += f", {both.truncated} truncated"
+    return said if both.ttft is None else f"{said}; nine of ten begun within {both.ttft:.3g} s"
 
 
 def _replicas(release: ReleaseStatus) -> str:

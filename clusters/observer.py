@@ -12,7 +12,7 @@ from clusters.shape import digest, shape_of
 from clusters.upgrade import compared
 from llmops.errors import InputError
 from llmops.planning import Plan
-from llmops.releases import Figures, Seen, figures_of, joined
+from llmops.releases import Figures, Seen, figures_of
 from llmops.spec import KubernetesTarget
 from llmops.targets import KeyInfo, ServiceStatus
 from llmops.upgrading import Upgrade
@@ -53,11 +53,7 @@ class ClusterObserver(Lookup, Meaning):
         steps = self.steps(service)
         live = steps.live()
         told = steps.gateways(live.active).services(service) if live.active else ()
-        counted = [figures_of(one) for one in told]
-        numbers = {number for one in counted for number in one}
-        return {
-            number: joined(one[number] for one in counted if number in one) for number in numbers
-        }
+        return figures_of(told)
 
     def url(self, service: str) -> str:
         """Base URL of the endpoint, ending in `/v1`: as clients in the cluster use it, or outside

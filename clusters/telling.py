@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from clusters import names
@@ -15,7 +16,7 @@ from clusters.ports import Reader, Writer
 from clusters.steps import POLL, Steps
 from llmops.errors import InputError, LlmopsError
 from llmops.events import Flow
-from llmops.releases import Phase, Release, Seen, State
+from llmops.releases import Phase, Release, Seen, State, shadows_of
 from llmops.targets import ReleaseStatus, ServiceStatus
 from llmops.waiting import wait
 from serving.serve_config import application_name
@@ -58,6 +59,7 @@ def status(
     asked = {runtime.id: ask(runtime.id) for runtime in live.runtimes}
     figures = asked[live.active].services(service) if live.active else ()
     now = {one.number: one for one in seen(live, asked.__getitem__)}
+    shadows = shadows_of(figures)
     shown = [r for r in releases if r.number in now or r.state in (State.LIVE, State.STAGING)]
     return ServiceStatus(
         name=service,
@@ -72,7 +74,10 @@ def status(
         requests_per_minute=sum(float(f.get("requests_per_minute", 0.0)) for f in figures),
         tokens_per_second=sum(float(f.get("tokens_per_second", 0.0)) for f in figures),
         releases=tuple(
-            _release(release, now.get(release.number), live.holding(release.number), asked)
+            replace(
+                _release(release, now.get(release.number), live.holding(release.number), asked),
+                shadowed=shadows.get(release.number),
+            )
             for release in shown
         ),
         # Each gateway has heard of the others'.

@@ -15,7 +15,7 @@ from typing import Protocol
 from llmops.events import Flow, Previewed
 from llmops.planning import Facts, Plan
 from llmops.policies import PolicyStore
-from llmops.releases import Figures, Release, ReleaseStore, Seen
+from llmops.releases import Figures, Release, ReleaseStore, Seen, Summary
 from llmops.saved import Access
 from llmops.spec import Deployment
 
@@ -61,6 +61,8 @@ class ReleaseStatus:
     startup: float | None = None
     """Seconds from asking for a replica to its first answer, as scaling has measured them; None
     before it has added one."""
+    shadowed: Summary | None = None
+    """What it made of the requests that both releases of a canary got; None without any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ from llmops.releases.watching import (
     Summary,
     Verdict,
     figures_of,
-    joined,
     judge,
+    shadows_of,
     step_of,
     summary,
 )
@@ -62,12 +62,12 @@ __all__ = [
     "Watched",
     "dumps",
     "figures_of",
-    "joined",
     "judge",
     "loads",
     "next_step",
     "records",
     "release_document",
+    "shadows_of",
     "step_of",
     "summary",
 ]

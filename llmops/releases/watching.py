@@ -92,9 +92,8 @@ def summary(figures: Figures) -> Summary:
     )
 
 
-def joined(several: Iterable[Figures]) -> Figures:
+def _joined(found: list[Figures]) -> Figures:
     """What several gateways have counted of one release."""
-    found = list(several)
     return Figures(
         sum(f.requests for f in found),
         sum(f.failures for f in found),
@@ -113,10 +112,23 @@ def _added(several: Iterable[Steps]) -> dict[int, int]:
     return dict(total)
 
 
-def figures_of(service: Mapping[str, Any]) -> dict[int, Figures]:
-    """What one gateway tells of a service's releases, by number; nothing where it does not."""
-    compared: Mapping[str, Mapping[str, Any]] = service.get("compared") or {}
-    return {int(number): _figures(told) for number, told in compared.items()}
+def figures_of(gateways: Iterable[Mapping[str, Any]]) -> dict[int, Figures]:
+    """What all gateways of a service tell of its releases, by number; nothing where none does."""
+    return _over(gateway.get("compared") or {} for gateway in gateways)
+
+
+def shadows_of(gateways: Iterable[Mapping[str, Any]]) -> dict[int, Summary]:
+    """The same of the requests that both releases got, of which clients heard one answer."""
+    found = _over((gateway.get("shadow") or {}).get("releases") or {} for gateway in gateways)
+    return {number: summary(figures) for number, figures in found.items() if figures.requests}
+
+
+def _over(gateways: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[int, Figures]:
+    found: dict[int, list[Figures]] = {}
+    for releases in gateways:
+        for number, told in releases.items():
+            found.setdefault(int(number), []).append(_figures(told))
+    return {number: _joined(several) for number, several in found.items()}
 
 
 def _figures(told: Mapping[str, Any]) -> Figures:
@@ -255,6 +267,6 @@ def _time(seconds: float) -> str:
 
 
 __all__ = [
-    "FALSE_ALARMS", "Figures", "Summary", "Verdict", "figures_of", "joined", "judge", "quantile",
-    "step_of", "summary", "told",
+    "FALSE_ALARMS", "Figures", "Summary", "Verdict", "figures_of", "judge", "quantile",
+    "shadows_of", "step_of", "summary", "told",
 ]  # fmt: skip

@@ -1,7 +1,8 @@
 """From a request that was let through to its answer: once more when a replica dies too soon.
 
-A request is repeated at most once, and only while nothing of its answer has reached the client; one
-that may have been the cause, only in its turn (see `quarantine`).
+A request is repeated at most once, only while nothing of its answer has reached the client, and
+within its service's budget (see `retries`); one that may have been the cause, only in its turn (see
+`quarantine`).
 After that a dead replica is told as what it is; an answer is never sewn together from two.
 """
 
@@ -14,6 +15,7 @@ from serving.gateway.exchange import Begun, Exchange
 from serving.gateway.ledger import Ledger
 from serving.gateway.metrics import Metrics
 from serving.gateway.quarantine import Flight, Quarantine
+from serving.gateway.retries import Retries
 from serving.gateway.scaling import Scaling
 from serving.gateway.upstream import (
     ReleaseRef,
@@ -42,6 +44,7 @@ class Forwarder:
         self._clock = clock
         self._scaling = scaling
         self._quarantine = quarantine
+        self._retries = Retries(metrics)
 
     async def forward(
         self,
@@ -61,6 +64,7 @@ class Forwarder:
         """
         exchange.release = release
         exchange.streams = stream
+        self._retries.earn(release.service)
         request = UpstreamRequest(
             method=exchange.method,
             path=exchange.path,
@@ -103,6 +107,8 @@ class Forwarder:
             try:
                 return await self._once(exchange, release, request, stream, flight)
             except UpstreamGone as gone:
+                if not self._retries.spend(release.service):
+                    raise
                 flight.lost(gone.died)
                 return await self._once(exchange, release, request, stream, flight)
         except UpstreamGone as error:

@@ -46,6 +46,12 @@ class Metrics:
             ("service", "release", "outcome"),
             registry=r,
         )
+        self.retries = Counter(
+            "llmops_retries",
+            "Requests whose replica died before it answered: sent once more, or not",
+            ("service", "outcome"),
+            registry=r,
+        )
         self.quarantine = Counter(
             "llmops_quarantine",
             "Requests that were in flight when an engine died, by what was made of that",

@@ -19,7 +19,16 @@ from llmops.errors import InputError, TargetError
 from llmops.events import Flow, Previewed, Progress
 from llmops.planning import Facts, Layout, LiveRelease, Plan, TlsFiles
 from llmops.policies import PolicyStore
-from llmops.releases import Figures, Release, ReleaseStore, Seen, State, figures_of
+from llmops.releases import (
+    Figures,
+    Release,
+    ReleaseStore,
+    Seen,
+    State,
+    Summary,
+    figures_of,
+    shadows_of,
+)
 from llmops.spec import OWN, Deployment
 from llmops.spec import LocalTarget as Local
 from llmops.targets import KeyInfo, ReleaseStatus, ServiceStatus
@@ -172,7 +181,7 @@ class LocalTarget:
     def watched(self, service: str) -> dict[int, Figures]:
         """What each release has done since they share the traffic as they do now."""
         gateway = (self._runtime.state() or {}).get("gateway") or {"services": {}}
-        return figures_of(gateway["services"].get(service, {}))
+        return figures_of([gateway["services"].get(service, {})])
 
     def url(self, service: str) -> str:
         """Base URL of the endpoint, ending in `/v1`."""
@@ -196,6 +205,7 @@ class LocalTarget:
         state = self._runtime.state() or {"applications": {}, "gateway": None}
         gateway = (state["gateway"] or {"services": {}})["services"].get(service, {})
         seen = {s.number: s for s in self._runtime.seen(service)}
+        shadows = shadows_of([gateway])
         shown = [r for r in releases if r.number in seen or r.state in (State.LIVE, State.STAGING)]
         return ServiceStatus(
             name=service,
@@ -213,6 +223,7 @@ class LocalTarget:
                     seen.get(release.number),
                     state,
                     self._runtime.engine(service, release.number),
+                    shadows.get(release.number),
                 )
                 for release in shown
             ),
@@ -479,7 +490,11 @@ def _info(key: Key) -> KeyInfo:
 
 
 def _release_status(
-    release: Release, seen: Seen | None, state: dict[str, Any], name: str
+    release: Release,
+    seen: Seen | None,
+    state: dict[str, Any],
+    name: str,
+    shadowed: Summary | None,
 ) -> ReleaseStatus:
     """The status of a release that the application of this name answers for."""
     application = state["applications"].get(name, {"replicas": []})
@@ -499,4 +514,5 @@ def _release_status(
         wanted=decision.get("replicas"),
         scaling=decision.get("reason", ""),
         startup=decision.get("startup"),
+        shadowed=shadowed,
     )

@@ -17,6 +17,8 @@ RECOVERIES = [
      "`serving/runtime/warden.py`, `anew.py`", "`test_warden.py`"),
     ("A replica tells a controller that comes back where its log is, and so it stays",
      "`serving/runtime/serve_logs.py`", "`test_serve_logs.py`"),
+    ("Replicas that die again and again do not get each request twice: repeats have a budget",
+     "`serving/gateway/retries.py`", "`tests/gateway/test_releases_that_fail.py`"),
     ("What a replica raises amid an answer cuts it with a word, whatever it is",
      "`serving/runtime/gateway_app.py`", "`test_upstream_errors.py`"),
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cli.status import _health, _print_one
+from llmops.releases import Summary
 from llmops.targets import ReleaseStatus, ServiceStatus
 
 RELEASE = ReleaseStatus(
@@ -70,3 +71,14 @@ def test_what_is_in_quarantine_is_told(
 ) -> None:
     _print_one(replace(SERVICE, quarantined=count))
     assert f"{said} that ended the engine twice" in capsys.readouterr().out
+
+
+def test_what_a_release_made_of_shadowed_requests_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    both = Summary(requests=120, failures=1, empty=2, truncated=3, ttft=0.0421)
+    _print_one(replace(SERVICE, releases=(replace(RELEASE, shadowed=both),)))
+    said = "shadows      release 3: of 120 asked of both, 1 failed, 2 empty, 3 truncated;"
+    assert f"{said} nine of ten begun within 0.0421 s" in capsys.readouterr().out
+    _print_one(SERVICE)
+    assert "shadows" not in capsys.readouterr().out

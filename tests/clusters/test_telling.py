@@ -55,3 +55,14 @@ def test_a_runtime_that_is_not_the_one_clients_reach_has_no_share() -> None:
     rayservices, _ = shown(serving())
     live = read_live("chat", rayservices, None)
     assert seen(live, lambda _: Gateways((Gateway("a", True, state()),)))[0].share == 0
+
+
+def test_shadows_are_those_of_all_gateways() -> None:
+    live = read_live("chat", *shown(serving()))
+    told = state()
+    counted = {"requests": 2, "failures": 1, "empty": 0, "truncated": 0, "ttft": {}}
+    told["services"]["chat"] |= {"shadow": {"sent": 2, "releases": {"1": counted}}}
+    both = Gateways((Gateway("a", True, told), Gateway("b", True, told)))
+    [one] = status("chat", "http://chat/v1", HISTORY.releases[:1], live, lambda _: both).releases
+    assert one.shadowed is not None
+    assert (one.shadowed.requests, one.shadowed.failures) == (4, 2)

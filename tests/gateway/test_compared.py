@@ -38,7 +38,7 @@ def share(gate: Gate, **shares: int) -> None:
 
 
 def counted(gate: Gate) -> dict[int, Figures]:
-    return figures_of(gate.app.state()["services"]["tiny"])
+    return figures_of([gate.app.state()["services"]["tiny"]])
 
 
 async def test_nothing_is_counted_while_one_release_has_all_traffic(gate: Gate) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from serving.gateway import GatewayConfig, UpstreamBusy, UpstreamGone
+from serving.gateway import GatewayConfig, UpstreamBusy, UpstreamGone, retries
 from tests.gateway.conftest import MakesGate
 from tests.gateway.fakes import (
     CANARY,
@@ -65,6 +65,25 @@ async def test_it_is_sent_at_most_twice(make_gate: MakesGate, stream: bool) -> N
     assert len(gate.upstream.requests) == 2
     assert gate.lines()[-1]["reason"] == "upstream_gone"
     assert gate.metric("llmops_in_flight", **WHO) == 0
+
+
+async def test_repeats_are_bounded_by_a_budget_that_requests_earn(
+    make_gate: MakesGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "RESERVE", 2.0)
+    gate = make_gate(FakeUpstream(GONE, whole(), GONE, whole(), GONE))
+    for status, sent in ((200, 2), (200, 4), (503, 5)):
+        reply = await complete(gate)
+        assert (reply.status, len(gate.upstream.requests)) == (status, sent)
+    assert reply.code == "upstream_gone"
+    told = {out: gate.metric("llmops_retries_total", service="tiny", outcome=out)
+            for out in ("sent", "refused")}  # fmt: skip
+    assert told == {"sent": 2, "refused": 1}
+    for _ in range(round(1 / retries.SHARE)):
+        gate.upstream.script.append(whole())
+        assert (await complete(gate)).status == 200
+    gate.upstream.script += [GONE, whole()]
+    assert (await complete(gate)).status == 200, "a budget that was used up is not earned again"
 
 
 CUTS: dict[str, list[Piece]] = {

@@ -18,7 +18,7 @@ STATUS = {
 }  # fmt: skip
 RELEASE = {
     "number", "state", "phase", "share", "replicas", "in_flight", "memory_bytes", "verified_at",
-    "reason", "wanted", "scaling", "startup",
+    "reason", "wanted", "scaling", "startup", "shadowed",
 }  # fmt: skip
 KEPT = {"ConfigMap/chat-releases", "Lease/chat-llmops"}
 """All that is left of a service that was destroyed."""

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmops.planning import Upkeep
-from llmops.releases import Figures, figures_of, joined, judge, step_of, summary, watching
+from llmops.releases import Figures, figures_of, judge, shadows_of, step_of, summary, watching
 from llmops.releases.watching import FALSE_ALARMS, quantile
 
 UPKEEP = Upkeep()
@@ -149,7 +149,7 @@ anything = st.builds(
 @QUICK
 @given(st.lists(anything, max_size=4))
 def test_gateways_are_added_up(several: list[Figures]) -> None:
-    total = joined(several)
+    total = watching._joined(several)
     for name in ("requests", "failures", "cut", "empty", "truncated"):
         assert getattr(total, name) == sum(getattr(f, name) for f in several)
     for name in ("ttft", "tpot"):
@@ -276,10 +276,25 @@ def test_what_a_gateway_tells_is_read_back() -> None:
         "requests": 4, "failures": 1, "cut": 1, "empty": 1, "truncated": 2, "ttft": {"50": 2},
         "tpot": {"30": 1},
     }  # fmt: skip
-    assert figures_of({"compared": {"3": told}}) == {3: Figures(4, 1, {50: 2}, {30: 1}, 1, 1, 2)}
+    gateway = {"compared": {"3": told}}
+    assert figures_of([gateway]) == {3: Figures(4, 1, {50: 2}, {30: 1}, 1, 1, 2)}
     earlier = {"compared": {"3": {"requests": 4, "failures": 1, "ttft": {"50": 2}}}}
-    assert figures_of(earlier) == {3: Figures(4, 1, {50: 2})}
-    assert figures_of({}) == {}, "a gateway of an earlier version counts nothing"
+    assert figures_of([earlier]) == {3: Figures(4, 1, {50: 2})}
+    assert figures_of([{}]) == {}, "a gateway of an earlier version counts nothing"
+    assert figures_of([gateway, earlier, {}])[3] == Figures(8, 2, {50: 4}, {30: 1}, 1, 1, 2)
+
+
+def test_what_gateways_tell_of_shadows_is_kept_by_release() -> None:
+    told = {
+        "requests": 4,
+        "failures": 1,
+        "empty": 1,
+        "truncated": 2,
+        "tokens": 9,
+        "ttft": {"50": 2},
+    }
+    gateway = {"shadow": {"sent": 5, "releases": {"3": told, "4": told | {"requests": 0}}}}
+    assert shadows_of([gateway, {}, gateway]) == {3: summary(Figures(8, 2, {50: 4}, {}, 0, 2, 4))}
 
 
 def test_a_summary_has_the_times_of_nine_of_ten() -> None:
