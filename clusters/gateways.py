@@ -72,6 +72,12 @@ class Gateways:
         tables = (_service(pod.state, service).get("releases", {}) for pod in self.ready)
         return min((int(table.get(str(number), 0)) for table in tables), default=0)
 
+    def know(self, service: str, number: int) -> bool:
+        """Whether every ready gateway that answers has the release in its table: before that it can
+        be asked for nothing."""
+        told = [pod.state for pod in self.ready if pod.state is not None]
+        return all(str(number) in _service(one, service).get("releases", {}) for one in told)
+
     def in_flight(self, service: str, number: int) -> int:
         """Requests in flight there, over all gateways that answer."""
         counts = (_service(state, service).get("in_flight", {}) for state in self.answering)

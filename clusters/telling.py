@@ -38,10 +38,12 @@ def seen(live: Live, ask: Ask) -> tuple[Seen, ...]:
         for release in runtime.releases:
             share = gateways.share(live.service, release.number)
             flying = gateways.in_flight(live.service, release.number)
+            ready = release.phase is Phase.READY
+            known = not ready or gateways.know(live.service, release.number)
             found.append(
                 Seen(
                     number=release.number,
-                    phase=release.phase,
+                    phase=release.phase if known else Phase.STARTING,
                     share=share if runtime.id == live.active else 0,
                     # A gateway that does not answer may be at an answer: then it is drained first.
                     in_flight=flying or len(gateways.silent),

@@ -321,8 +321,9 @@ class Runtime:
         state = self.state()
         if state is None:
             return ()
-        gateway = state["gateway"] or {"services": {}}
-        table = gateway["services"].get(service, {"releases": {}})["releases"]
+        gateway = state["gateway"]
+        services = gateway["services"] if gateway else {}
+        table = services.get(service, {"releases": {}})["releases"]
         flying = in_flight(state, service)
         found = []
         for number, name in self._shown(service, state).items():
@@ -332,7 +333,10 @@ class Runtime:
                 Seen(
                     number=number,
                     phase=phase_of(
-                        app["status"], failed, hosted=release_of(name, service) != number
+                        app["status"],
+                        failed,
+                        hosted=release_of(name, service) != number,
+                        known=gateway is None or str(number) in table,
                     ),
                     share=table.get(str(number), 0),
                     in_flight=flying.get(number, 0),
@@ -372,7 +376,7 @@ def missing(app: Mapping[str, Any], release: Release) -> str | None:
     return f"{have} of {wanted} replicas answer"
 
 
-def phase_of(status: str, failure: bool, *, hosted: bool = False) -> Phase:
+def phase_of(status: str, failure: bool, *, hosted: bool = False, known: bool = True) -> Phase:
     """What Serve's status of a release's application means here.
 
     One that is UNHEALTHY has lost a replica, and Serve starts another: it has failed only once that
@@ -383,11 +387,13 @@ def phase_of(status: str, failure: bool, *, hosted: bool = False) -> Phase:
         failure: Whether a replica has left word why it could not start.
         hosted: Whether it answers by another's engine, which runs on when its adapter cannot be
             loaded.
+        known: Whether the gateway has it in its table: before that it can be asked for nothing, as
+            when a command was killed after it had told Serve.
     """
     if failure and hosted:
         return Phase.FAILED
     if status == "RUNNING":
-        return Phase.READY
+        return Phase.READY if known else Phase.STARTING
     if status == "DEPLOY_FAILED" or (status == "UNHEALTHY" and failure):
         return Phase.FAILED
     return Phase.ABSENT if status == "DELETING" else Phase.STARTING

@@ -8,6 +8,7 @@ from clusters.gateways import Gateway, Gateways
 from clusters.live import read_live
 from clusters.telling import seen, status
 from llmops.releases import Phase
+from serving.serve_config import application_name
 from tests.clusters.test_desired import HISTORY, serving, shown
 
 
@@ -21,6 +22,22 @@ def test_a_release_has_the_share_that_every_gateway_gives_it() -> None:
     both = Gateways((Gateway("a", True, state()), Gateway("b", True, state(share=0))))
     (release,) = seen(live, lambda _: both)
     assert (release.number, release.share, release.phase) == (1, 0, Phase.STARTING)
+
+
+def test_a_release_that_a_gateway_has_not_heard_of_is_not_there() -> None:
+    """The command that would have waited for the gateways was killed."""
+    rayservices, door = shown(serving())
+    told = {application_name("chat", 1): {"status": "RUNNING"}}
+    rayservices[0]["status"] = {"activeServiceStatus": {"applicationStatuses": told}}
+    live = read_live("chat", rayservices, door)
+    knows, not_yet = Gateway("a", True, state()), Gateway("b", True, {"generation": 1})
+    for gateways, phase in (
+        ((knows, knows), Phase.READY),
+        ((knows, not_yet), Phase.STARTING),
+        ((knows, Gateway("c", True, None)), Phase.READY),
+    ):
+        [release] = seen(live, lambda _, found=gateways: Gateways(found))
+        assert release.phase is phase
 
 
 def test_requests_in_flight_are_those_of_all_gateways() -> None:
