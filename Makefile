@@ -60,8 +60,9 @@ test-engines: test-vllm test-kubernetes ## The heavier tier: real engines, a rea
 test-vllm: $(READY) ## Of it: kills, races, the real demo model
 	@$(PYTEST) -m "engines and not clocked and not long"
 
-test-long: $(READY) ## Of the heavier tier: what takes more time than CI has
-	@$(PYTEST) -m "long and not clocked and not pulumi"
+test-long: engines ## Of the heavier tier: what takes more time than CI has
+	@$(PYTEST) -m "long and not clocked and not pulumi and not kubernetes"
+	@$(BIN)/python -m tests.kubernetes.namespace -- $(PYTEST) -m "kubernetes and long" tests/kubernetes
 
 test-pulumi: $(READY) ## Stacks on the real engine, over a provider that plays AWS: needs the `pulumi` program
 	@$(PYTEST) -m pulumi tests/infra/real
@@ -70,7 +71,8 @@ test-clocked: $(READY) ## What is held against a clock, for a quiet machine: out
 	@$(PYTEST) -m clocked
 
 test-kubernetes: engines ## Of it: on a real API server, in a network that nothing leaves
-	@$(BIN)/python -m tests.kubernetes.namespace -- $(PYTEST) -m "kubernetes and not pods" tests/kubernetes
+	@$(BIN)/python -m tests.kubernetes.namespace -- $(PYTEST) \
+	    -m "kubernetes and not pods and not long" tests/kubernetes
 
 test-pods: engines ## Kubernetes with real Ray and vLLM in its pods: ten minutes, outside of CI
 	@$(BIN)/python -m tests.kubernetes.namespace -- $(PYTEST) -m pods tests/kubernetes

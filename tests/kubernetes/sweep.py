@@ -77,11 +77,17 @@ def measure(lane: Lane) -> Measure:
     return found
 
 
-def sweep(lanes: Sequence[Lane], measured: Measure) -> list[Point]:
-    """Kill every command at each of its writes, before and after; what became of each."""
+def sweep(lanes: Sequence[Lane], measured: Measure, step: int = 1) -> list[Point]:
+    """Kill every command at its writes, before and after; what became of each.
+
+    Args:
+        lanes: Where lives are lived.
+        measured: What an uncrashed one shows.
+        step: How far apart the writes are that arrive: 1 for each.
+    """
     most = max(map(len, measured.writes.values()))
     places: queue.SimpleQueue[Place] = queue.SimpleQueue()
-    for at in range(1, most + 1):
+    for at in range(1, most + 1, step):
         places.put(Place(at, arrives=True))
     for at in range(1, most + 1, EVERY):
         places.put(Place(at, arrives=False))

@@ -78,17 +78,24 @@ def _lane(control_plane: ControlPlane, home: Path) -> Lane:
 
 
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("step", "least"),
+    [
+        pytest.param(4, 25, id="each fourth write"),
+        pytest.param(1, 100, id="each write", marks=pytest.mark.long),
+    ],
+)
 def test_the_next_run_ends_where_one_that_nobody_killed_ends(
-    quick: None, lanes: list[Lane]
+    quick: None, lanes: list[Lane], step: int, least: int
 ) -> None:
     measured = measure(lanes[0])
     assert [one["state"] for one in record(measured.ends["failing"])][-2:] == ["live", "failed"]
     began = time.monotonic()
-    points = sweep(lanes, measured)
+    points = sweep(lanes, measured, step)
     print(f"{len(points)} points in {time.monotonic() - began:.0f} s")
     wrong = [point for point in points if point.wrong]
     assert not wrong, "\n\n".join(map(str, wrong))
-    assert len(points) >= 100
+    assert len(points) >= least
     assert set(Counter(point.command for point in points)) == set(COMMANDS)
     # The sweep would see it if nothing were recovered: most of the killed runs left work undone.
     noticed = sum(point.noticed for point in points)

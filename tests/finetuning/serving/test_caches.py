@@ -16,7 +16,7 @@ from serving.finetune.artefacts import base_of
 from tests.support.adapters import lineage, make_adapter, make_run
 from tests.support.tiny_model import make_tiny_model
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.engines, pytest.mark.long, pytest.mark.timeout(1800)]
 
 
 def answers(model: Path, home: Path, *order: str) -> list[tuple[str, int]]:
