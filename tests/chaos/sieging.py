@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.chaos.door import Door
 from tests.chaos.inputs import KINDS, Input
 from tests.chaos.judging import addressed, judge, unharmed
-from tests.chaos.wire import Answer, at_once
+from tests.chaos.wire import BOUND_TO_END, QUIET, Answer, at_once
 
 BATCH = 10
 """Inputs that are thrown at the same time, each over a line of its own."""
@@ -28,7 +28,7 @@ def throw(door: Door, batch: list[Input], *, closes: bool = False) -> list[list[
         AssertionError: When an answer breaks a promise.
     """
     sent = [addressed(one, door.keys["caller"]) for one in batch]
-    heard = asyncio.run(at_once(door.port, sent))
+    heard = asyncio.run(at_once(door.port, sent, BOUND_TO_END if closes else QUIET))
     assert not closes or all(line.closed for line in heard), "a line is kept open"
     return [judge(one, line, door.keys) for one, line in zip(sent, heard, strict=True)]
 

@@ -11,6 +11,8 @@ PATIENCE = 20.0
 """Seconds for one line to be sent and answered; far above each of the door's deadlines."""
 QUIET = 2.0
 """Seconds of silence after which nothing more is waited for: the door may keep a line open."""
+BOUND_TO_END = 15.0
+"""The same where the door is to end the line: a busy machine may need them."""
 BODY_FOLLOWS = frozenset(range(200, 600)) - {204, 304}
 
 Part = bytes | float | None
@@ -95,8 +97,13 @@ def _body(headers: dict[str, str], raw: bytes, *, bodiless: bool) -> tuple[bytes
             return b"".join(parts), raw
 
 
-async def exchange(port: int, parts: Iterable[Part]) -> Heard:
+async def exchange(port: int, parts: Iterable[Part], quiet: float = QUIET) -> Heard:
     """Send the parts over a line of their own; all that comes until the door hangs up, or is quiet.
+
+    Args:
+        port: The door's.
+        parts: What is sent.
+        quiet: Seconds of silence after which nothing more is waited for.
 
     Raises:
         TimeoutError: When it takes nothing in, or speaks without end.
@@ -106,7 +113,7 @@ async def exchange(port: int, parts: Iterable[Part]) -> Heard:
         heard = asyncio.Event()
         sending = asyncio.create_task(_send(writer, parts, heard))
         try:
-            return await _all(reader, sending, heard)
+            return await _all(reader, sending, heard, quiet)
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
@@ -128,13 +135,13 @@ async def _send(writer: asyncio.StreamWriter, parts: Iterable[Part], heard: asyn
 
 
 async def _all(
-    reader: asyncio.StreamReader, sending: asyncio.Task[None], heard: asyncio.Event
+    reader: asyncio.StreamReader, sending: asyncio.Task[None], heard: asyncio.Event, quiet: float
 ) -> Heard:
     parts: list[bytes] = []
     closed = reset = False
     while not closed:
         try:
-            part = await asyncio.wait_for(reader.read(65536), QUIET)
+            part = await asyncio.wait_for(reader.read(65536), quiet)
         except TimeoutError:
             if sending.done():
                 break
@@ -147,9 +154,9 @@ async def _all(
     return Heard(b"".join(parts), closed, reset)
 
 
-async def at_once(port: int, sent: Iterable[Iterable[Part]]) -> list[Heard]:
-    """Each over a line of its own, all at the same time."""
-    return list(await asyncio.gather(*(exchange(port, parts) for parts in sent)))
+async def at_once(port: int, sent: Iterable[Iterable[Part]], quiet: float = QUIET) -> list[Heard]:
+    """Each over a line of its own, all at the same time; see `exchange`."""
+    return list(await asyncio.gather(*(exchange(port, parts, quiet) for parts in sent)))
 
 
 def request(
