@@ -59,7 +59,8 @@ def told(campaign: Campaign) -> Iterator[str]:
         middle, late, last = (waits[int(share * (len(waits) - 1))] for share in (0.5, 0.99, 1.0))
         yield (
             f"\nfirst text after {middle:.2f} s (median), {late:.2f} s (99 %), {last:.2f} s (all);"
-            f" a request left {campaign.late:.2f} s later than it was drawn, at most"
+            f" a request left {campaign.late:.2f} s later than it was drawn, at most, and the load"
+            f" stood still for {campaign.skipped:.0f} s in all, for want of the processor"
         )
     found = campaign.violations()
     yield f"\nviolations: {len(found)}"
@@ -79,7 +80,8 @@ def main(arguments: list[str]) -> int:
     outcomes, found = campaign.outcomes(), campaign.violations()
     save("soak", {
         "aim": asdict(aim), "changes": campaign.done, "outcomes": outcomes, "long": campaign.long,
-        "seconds": campaign.seconds, "late": campaign.late, "failed": campaign.failed,
+        "seconds": campaign.seconds, "late": campaign.late, "skipped": campaign.skipped,
+        "failed": campaign.failed,
         "violations": [asdict(one) for one in found],
     })  # fmt: skip
     return (

@@ -8,9 +8,12 @@ commands need none.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import secrets
 import socket
+import sys
+import termios
 from http import HTTPStatus
 
 import h11
@@ -18,6 +21,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from serving.gateway.answers import Refusal, bad, too_many_lines
 from serving.gateway.lines import Lines
+
+UNREAD = 1.0
+"""Seconds more for a client whose bytes had come by its deadline, and were not read yet."""
 
 log = logging.getLogger("uvicorn.error.connection")
 log.setLevel(logging.ERROR)  # what uvicorn warns of is what clients send
@@ -131,12 +137,36 @@ class Impatient(H11Protocol):
 
     def _wait(self) -> None:
         if self._late is None:
-            self._late = self.loop.call_later(self.deadline, self._close)
+            self._late = self.loop.call_later(self.deadline, self._give_up)
 
     def _stop_waiting(self) -> None:
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a line that is idle; where the next request lies unread, it is not."""
+        if not self._unread():
+            super().timeout_keep_alive_handler()
+
+    def _give_up(self) -> None:
+        # Once: whoever sends byte after byte gains no more than this.
+        if self._unread():
+            self._late = self.loop.call_later(UNREAD, self._close)
+        else:
+            self._close()
+
+    def _unread(self) -> bool:
+        """Whether bytes of the client's wait in the socket.
+
+        An event loop may call what is due before it reads: after this process was kept from running
+        for longer than a deadline, that would be held against clients who sent in time.
+        """
+        line = self.transport.get_extra_info("socket").fileno()
+        if line < 0:
+            return False
+        waiting = fcntl.ioctl(line, termios.FIONREAD, bytes(4))
+        return int.from_bytes(waiting, sys.byteorder) > 0
 
     def _close(self) -> None:
         self._late = None

@@ -7,6 +7,7 @@ dies, however it dies.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -216,9 +217,11 @@ def _last_line(log: Path, nothing: str) -> str:
 
 def stop_host(paths: RuntimePaths) -> Flow[None]:
     """End the host and everything it started, and remove its sockets, and what its processes leave
-    in shared memory. Idempotent."""
+    in shared memory. Idempotent: what they hold is written down first, for whoever goes on with
+    this once it was killed."""
     process = host_process(paths)
-    shared = segments.known(paths, [one.pid for one in family(paths)])
+    note_shared(paths)
+    shared = segments.known(paths)
     began = time.monotonic()
     if process is not None:
         started = [process, *process.children(recursive=True)]
@@ -265,6 +268,15 @@ def leftovers(paths: RuntimePaths) -> list[psutil.Process]:
 def family(paths: RuntimePaths) -> list[psutil.Process]:
     """Every process of the runtime of this home but the one that asks."""
     return [p for p in psutil.process_iter() if p.pid != os.getpid() and _belongs(p, paths)]
+
+
+def note_shared(paths: RuntimePaths) -> None:
+    """Write down which segments of shared memory the runtime's processes hold now.
+
+    Best effort: on a full disk less will be known of what a crash has left.
+    """
+    with contextlib.suppress(OSError):
+        segments.note(paths, [process.pid for process in family(paths)])
 
 
 def _belongs(process: psutil.Process, paths: RuntimePaths) -> bool:

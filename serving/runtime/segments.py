@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -41,7 +42,8 @@ def note(paths: RuntimePaths, pids: Iterable[int]) -> None:
     Raises:
         OSError: When it cannot be written.
     """
-    new = paths.segments.with_suffix(".new")
+    # Of its own: the host writes here, and whoever ends it.
+    new = paths.segments.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     new.touch(mode=0o600)
     new.write_text(json.dumps(known(paths, pids)))
     new.replace(paths.segments)

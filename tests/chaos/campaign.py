@@ -105,7 +105,8 @@ class Campaign:
     seconds: float = 0.0
     long: int = 0
     late: float = 0.0
-    """See `Load.late`."""
+    """See `Load.late`, and for what follows `Load.skipped`."""
+    skipped: float = 0.0
     _voices: list[str] = field(default_factory=list)
     """Of each release, from the first on."""
     _kept: IO[str] = field(init=False, repr=False)
@@ -151,7 +152,7 @@ class Campaign:
         finally:
             asking.cancel()  # of no consequence, unless something above has failed
             await asyncio.wait([asking])
-            self.long, self.late = load.long, load.late
+            self.long, self.late, self.skipped = load.long, load.late, load.skipped
 
     async def _change(self, what: str) -> bool:
         """Make a change; False where it was refused before anything was begun: the memory that

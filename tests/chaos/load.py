@@ -21,6 +21,8 @@ from tests.chaos.history import Ended, Event, Head, How, Sent
 
 DEADLINE = 240.0
 """Seconds in which something must have come, or the request counts as broken."""
+MADE_UP_FOR = 2.0
+"""Seconds of lateness after which the load no longer hurries to make up for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,9 @@ class Load:
     late: float = 0.0
     """Seconds by which a request left later than it was drawn, at most: how busy the load itself
     was kept. What it says of waiting is no better than that."""
+    skipped: float = 0.0
+    """Seconds in which nothing was drawn, since the load was kept from it for longer than it makes
+    up for: a rush of all that is due would be another load than the one that was asked for."""
 
     async def run(self, enough: Callable[[], bool]) -> None:
         """Send until it is enough, and wait for all answers."""
@@ -141,7 +146,11 @@ class Load:
             while not enough():
                 due += draw.expovariate(self.mix.rate)
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
-                self.late = max(self.late, time.monotonic() - due)
+                late = time.monotonic() - due
+                self.late = max(self.late, late)
+                if late > MADE_UP_FOR:
+                    self.skipped += late - MADE_UP_FOR
+                    due += late - MADE_UP_FOR
                 asking.create_task(self._ask(client, *self._drawn(draw)))
 
     def _drawn(self, draw: random.Random) -> tuple[Sent, str, float | None]:

@@ -14,13 +14,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from serving.local import doctor
 from serving.local.doctor import CHECKS, Look
-from serving.runtime import segments
+from serving.runtime import launcher, segments
 from serving.runtime.host import Host
 from serving.runtime.housekeeping import keep_house
 from serving.runtime.launcher import family, stop_host
@@ -124,6 +126,37 @@ def test_processes_that_a_host_left_go_with_what_they_hold(paths: RuntimePaths) 
         list(stop_host(paths))
         assert not ours.is_running() or ours.status() == psutil.STATUS_ZOMBIE
         assert not segment.exists()
+
+
+def test_a_stop_that_was_killed_is_finished_by_the_next(paths: RuntimePaths) -> None:
+    """The first has seen who holds what, the second finds nobody."""
+    with (
+        holder(RAY_AUTH_TOKEN_PATH=str(paths.token)) as (ours, segment),
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setattr(launcher, "end", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            list(stop_host(paths))
+        struck(ours)
+        assert segment.exists(), "the fault did not land"
+        patched.undo()
+        list(stop_host(paths))
+        assert not segment.exists()
+
+
+async def test_what_is_held_is_written_down_before_a_host_ends_any(
+    paths: RuntimePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[segments.Segments] = []
+    monkeypatch.setattr(Host, "apply", lambda *_: known.append(segments.known(paths)))
+    host = Host(paths.home, "127.0.0.1", 0, [])
+    with holder(RAY_AUTH_TOKEN_PATH=str(paths.token)) as (_, segment):
+        app = Starlette(routes=[Route("/config", host.config, methods=["POST"])])
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://h"
+        ) as ask:
+            assert (await ask.post("/config", json={"applications": []})).text == "ok"
+        assert [segment.name in one for one in known] == [True]
 
 
 def test_what_somebody_still_uses_stays(paths: RuntimePaths) -> None:
