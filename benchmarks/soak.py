@@ -7,7 +7,7 @@ replaced again and again under an open load; `tests/chaos/campaign.py` does it, 
 in `tests/chaos/history`. The load goes on until all changes are made and all requests are sent;
 after `--minutes` no further change is begun. The history, the audit log, the metrics and the
 engines' logs are kept under `.cache/benchmarks/soak`. Ends with 1 where a rule is broken, an
-answer was refused or cut, or a change failed.
+answer was refused or cut, or a change failed; a request that names a release may come too late.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ def told(campaign: Campaign) -> Iterator[str]:
     )
     yield "| outcome | requests |\n|---|---|"
     yield from (f"| {outcome} | {outcomes[outcome]} |" for outcome in Outcome)
+    if named := campaign.named_too_late():
+        yield f"\n{named} of the refused had named a release that was no more when they came"
     if waits:
         middle, late, last = (waits[int(share * (len(waits) - 1))] for share in (0.5, 0.99, 1.0))
         yield (
@@ -84,11 +86,9 @@ def main(arguments: list[str]) -> int:
         "failed": campaign.failed,
         "violations": [asdict(one) for one in found],
     })  # fmt: skip
-    return (
-        0
-        if outcomes.keys() <= {Outcome.WHOLE, Outcome.CANCELLED} and not (found or campaign.failed)
-        else 1
-    )
+    amiss = outcomes.keys() - {Outcome.WHOLE, Outcome.CANCELLED, Outcome.REFUSED}
+    refused = outcomes[Outcome.REFUSED] - campaign.named_too_late()
+    return 1 if amiss or refused or found or campaign.failed else 0
 
 
 if __name__ == "__main__":

@@ -54,6 +54,8 @@ BEFORE, AFTER = 3.0, 3.0
 """Seconds of the load before the first change, and after the last."""
 PAUSE = 10.0
 """Seconds until a change that was refused is tried again."""
+NO_SUCH_RELEASE = 400
+"""Status of an answer to whoever names a release that is not there."""
 REFUSED = 3
 """Exit code of a command that was refused, and has changed nothing."""
 
@@ -259,6 +261,18 @@ class Campaign:
     def outcomes(self) -> Counter[Outcome]:
         """How many requests came to which end."""
         return Counter(outcome_of(head, ended) for _, head, ended in self.history().exchanges())
+
+    def named_too_late(self) -> int:
+        """Requests that named a release and came when another had taken its place: they are refused
+        as they should be, and would have been answered had they named none."""
+        lives = {event.release: event.at for event in self.events if isinstance(event, Live)}
+        return sum(
+            sent.asked is not None
+            and head is not None
+            and head.status == NO_SUCH_RELEASE
+            and any(number > sent.asked and at < head.at for number, at in lives.items())
+            for sent, head, _ in self.history().exchanges()
+        )
 
     def waits(self) -> list[float]:
         """Seconds to the first text of each answer that was whole, sorted."""

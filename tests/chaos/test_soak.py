@@ -24,7 +24,8 @@ def test_nothing_is_lost_mixed_or_miscounted_while_releases_change(tmp_path: Pat
     assert campaign.done == {"upgrade": 1, "rollback": 1}
     assert campaign.violations() == []
     outcomes = campaign.outcomes()
-    assert outcomes.keys() <= {Outcome.WHOLE, Outcome.CANCELLED}, outcomes
+    assert outcomes.keys() <= {Outcome.WHOLE, Outcome.CANCELLED, Outcome.REFUSED}, outcomes
+    assert outcomes[Outcome.REFUSED] == campaign.named_too_late(), outcomes
     assert outcomes.total() >= AIM.requests
     answering = {head.release for _, head, ended in campaign.history().exchanges()
                  if head is not None and ended.text}  # fmt: skip
