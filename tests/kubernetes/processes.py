@@ -75,7 +75,7 @@ class Server:
                 start_new_session=True,
             )
 
-    def wait(self, ready: Callable[[], bool], within: float = 60.0) -> None:
+    def wait(self, ready: Callable[[], bool], within: float = 180.0) -> None:
         """Until `ready()`; raises with the end of the log when it dies or takes too long (s)."""
         until = time.monotonic() + within
         while not ready():
