@@ -32,7 +32,11 @@ class World:
         monkeypatch.setattr(self.runtime, "state", self.state)
 
     def state(self) -> dict[str, Any]:
-        table = {"releases": {"2": 100, "3": 0}, "in_flight": {"2": 4}}
+        shares = self.runtime.members().of("chat")
+        table = {
+            "releases": {str(number): share for number, share in shares.items()},
+            "in_flight": {"2": 4},
+        }
         return {"applications": self.applications, "gateway": {"services": {"chat": table}}}
 
     def runs(self, *members: int, status: str = "RUNNING") -> None:
