@@ -31,12 +31,13 @@ def test_a_release_that_a_gateway_has_not_heard_of_is_not_there() -> None:
     rayservices[0]["status"] = {"activeServiceStatus": {"applicationStatuses": told}}
     live = read_live("chat", rayservices, door)
     knows, not_yet = Gateway("a", True, state()), Gateway("b", True, {"generation": 1})
-    for gateways, phase in (
-        ((knows, knows), Phase.READY),
-        ((knows, not_yet), Phase.STARTING),
-        ((knows, Gateway("c", True, None)), Phase.READY),
+    for other, phase in (
+        (knows, Phase.READY),
+        (not_yet, Phase.STARTING),
+        (Gateway("c", True, None), Phase.READY),
     ):
-        [release] = seen(live, lambda _, found=gateways: Gateways(found))
+        both = Gateways((knows, other))
+        [release] = seen(live, {runtime.id: both for runtime in live.runtimes}.__getitem__)
         assert release.phase is phase
 
 
