@@ -145,9 +145,13 @@ class Impatient(H11Protocol):
             self._late = None
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close a line that is idle; where the next request lies unread, it is not."""
-        if not self._unread():
-            super().timeout_keep_alive_handler()
+        """Close a line that is idle. Where its next request lies unread it is not: reading that
+        takes the deadline back, and what is no request has a second more."""
+        close = super().timeout_keep_alive_handler
+        if self._unread():
+            self.timeout_keep_alive_task = self.loop.call_later(UNREAD, close)
+        else:
+            close()
 
     def _give_up(self) -> None:
         # Once: whoever sends byte after byte gains no more than this.

@@ -2,8 +2,8 @@
 
 A request is repeated at most once, only while nothing of its answer has reached the client, and
 within its service's budget (see `retries`); one that may have been the cause, only in its turn (see
-`quarantine`).
-After that a dead replica is told as what it is; an answer is never sewn together from two.
+`quarantine`). After that a dead replica is told as what it is; an answer is never sewn together
+from two.
 """
 
 from __future__ import annotations

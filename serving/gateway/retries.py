@@ -10,7 +10,7 @@ from __future__ import annotations
 from serving.gateway.metrics import Metrics
 
 RESERVE = 256.0
-"""Repeats that a service may have at once, and begins with."""
+"""Repeats that a service may have at once at a gateway, and begins with."""
 SHARE = 0.2
 """Repeats that a request earns."""
 

@@ -30,8 +30,8 @@ from starlette.routing import Route
 
 from serving.lives import life
 from serving.runtime import anew
-from serving.runtime.housekeeping import keep_house
-from serving.runtime.launcher import free_port, note_shared
+from serving.runtime.housekeeping import keep_house, note_shared
+from serving.runtime.launcher import free_port
 from serving.runtime.minding import Minder
 from serving.runtime.paths import ANEW, LOOPBACK_ONLY, NODE_ADDRESS, RuntimePaths
 from serving.runtime.versions import versions
@@ -175,7 +175,8 @@ class Host:
     async def config(self, request: Request) -> Response:
         document = await request.json()
         # What it ends now may leave its segments, and was perhaps never looked at.
-        await asyncio.to_thread(note_shared, self._paths)
+        with contextlib.suppress(OSError):  # a full disk is told where the house is kept
+            await asyncio.to_thread(note_shared, self._paths)
         try:
             await asyncio.to_thread(self.apply, document)
         except Exception as error:  # Serve raises many kinds; each is told to the caller

@@ -51,11 +51,20 @@ class _Shared:
 
     def look(self, paths: RuntimePaths) -> None:
         """Look once. What nobody uses at two looks goes: at one it may be handed on just now."""
-        segments.note(paths, [process.pid for process in launcher.family(paths)])
+        note_shared(paths)
         unused = set(segments.orphans(segments.known(paths)))
         for path in unused & self._unused:
             path.unlink(missing_ok=True)
         self._unused = unused
+
+
+def note_shared(paths: RuntimePaths) -> None:
+    """Write down which segments of shared memory the runtime's processes hold now.
+
+    Raises:
+        OSError: When it cannot be written.
+    """
+    segments.note(paths, [process.pid for process in launcher.family(paths)])
 
 
 def turn_over(logs: Iterable[Path], most: int = MOST) -> None:

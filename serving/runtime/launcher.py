@@ -220,8 +220,10 @@ def stop_host(paths: RuntimePaths) -> Flow[None]:
     in shared memory. Idempotent: what they hold is written down first, for whoever goes on with
     this once it was killed."""
     process = host_process(paths)
-    note_shared(paths)
-    shared = segments.known(paths)
+    pids = [one.pid for one in family(paths)]
+    with contextlib.suppress(OSError):  # a full disk: whoever goes on with this will know less
+        segments.note(paths, pids)
+    shared = segments.known(paths, pids)
     began = time.monotonic()
     if process is not None:
         started = [process, *process.children(recursive=True)]
@@ -268,15 +270,6 @@ def leftovers(paths: RuntimePaths) -> list[psutil.Process]:
 def family(paths: RuntimePaths) -> list[psutil.Process]:
     """Every process of the runtime of this home but the one that asks."""
     return [p for p in psutil.process_iter() if p.pid != os.getpid() and _belongs(p, paths)]
-
-
-def note_shared(paths: RuntimePaths) -> None:
-    """Write down which segments of shared memory the runtime's processes hold now.
-
-    Best effort: on a full disk less will be known of what a crash has left.
-    """
-    with contextlib.suppress(OSError):
-        segments.note(paths, [process.pid for process in family(paths)])
 
 
 def _belongs(process: psutil.Process, paths: RuntimePaths) -> bool:

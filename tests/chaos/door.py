@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from serving.gateway.server import KEEP_ALIVE
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 """Seconds for the process to begin, and to end: the machine may be busy."""
@@ -63,18 +65,21 @@ class Door:
 
 
 @contextlib.contextmanager
-def opened(home: Path, *, off: str = "", loop: str = "asyncio") -> Iterator[Door]:
+def opened(
+    home: Path, *, off: str = "", loop: str = "asyncio", idle: float = KEEP_ALIVE
+) -> Iterator[Door]:
     """A door of its own below `home`; it ends with the block, whatever has become of the test.
 
     Args:
         home: A folder.
         off: The defence that is switched off in it, by its name in `mutations`.
         loop: Its event loop: `asyncio` or `uvloop`.
+        idle: Seconds that a line may stay idle between two requests.
     """
     state, log = home / "state", home / "door.log"
     state.mkdir(mode=0o700)
     command = [sys.executable, "-m", "tests.chaos.door_program", str(state)]
-    command += [str(seconds) for seconds in DEADLINES] + [off, loop]
+    command += [str(seconds) for seconds in DEADLINES] + [off, loop, str(idle)]
     with log.open("wb") as errors:
         process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors

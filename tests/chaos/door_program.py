@@ -31,6 +31,7 @@ from serving.gateway import (
     Saved,
     create_key,
     gateway_server,
+    server,
 )
 from tests.chaos.fake_engine import FakeEngine
 from tests.chaos.mutations import MUTATIONS
@@ -106,7 +107,8 @@ async def serve(home: Path, head: float, body: float, stall: float) -> None:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
     home, *deadlines = sys.argv[1:5]
-    off, loop = sys.argv[5:]
+    off, loop, idle = sys.argv[5:]
+    server.KEEP_ALIVE = float(idle)
     if off:
         MUTATIONS[off].off()
     run = uvloop.run if loop == "uvloop" else asyncio.run

@@ -79,7 +79,8 @@ What this does not hold against:
 - On the further machines of an agent no log is turned over.
 - Placement groups end with the Ray that holds them, and one of a replica that has ended is Serve's
   to remove; neither was tried here.
-- A segment that nobody was seen to hold, at looks every 30 s, is not known for ours."""
+- A segment that nobody was seen to hold, at looks every 30 s and before each change, is not known
+  for ours."""
 """What does not hold."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -125,6 +126,18 @@ def test_processes_that_a_host_left_go_with_what_they_hold(paths: RuntimePaths) 
     with holder(RAY_AUTH_TOKEN_PATH=str(paths.token)) as (ours, segment):
         list(stop_host(paths))
         assert not ours.is_running() or ours.status() == psutil.STATUS_ZOMBIE
+        assert not segment.exists()
+
+
+def test_what_cannot_be_written_down_is_taken_away_all_the_same(
+    paths: RuntimePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(segments, "note", full)
+    with holder(RAY_AUTH_TOKEN_PATH=str(paths.token)) as (_, segment):
+        list(stop_host(paths))
         assert not segment.exists()
 
 
