@@ -66,7 +66,7 @@ class Door:
 
 @contextlib.contextmanager
 def opened(
-    home: Path, *, off: str = "", loop: str = "asyncio", idle: float = KEEP_ALIVE
+    home: Path, *, off: str = "", loop: str = "asyncio", idle: int = KEEP_ALIVE
 ) -> Iterator[Door]:
     """A door of its own below `home`; it ends with the block, whatever has become of the test.
 

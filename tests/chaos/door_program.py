@@ -108,7 +108,7 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
     home, *deadlines = sys.argv[1:5]
     off, loop, idle = sys.argv[5:]
-    server.KEEP_ALIVE = float(idle)
+    server.KEEP_ALIVE = int(idle)
     if off:
         MUTATIONS[off].off()
     run = uvloop.run if loop == "uvloop" else asyncio.run

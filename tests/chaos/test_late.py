@@ -15,7 +15,7 @@ from tests.chaos.inputs import COMPLETIONS
 from tests.chaos.wire import request
 
 STOPPED = 3 * DEADLINES[0]
-IDLE = 1.0
+IDLE = 1
 BODY = b'{"model": "tiny", "prompt": "hello", "max_tokens": 2}'
 
 
