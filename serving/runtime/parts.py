@@ -1,8 +1,9 @@
 """The further parts of a replica over several machines, each an actor that starts its engine.
 
-The first part is the replica itself. All share one life: whichever ends, the replica ends as a
-whole at once, with the reason in its log, and Serve starts another. vLLM alone would not notice: a
-request waits for good for a stage that is gone, and a health check asks the first part only.
+The first part is the replica itself. All share one life: whichever ends or is stopped, the replica
+ends as a whole at once, with the reason in its log, and Serve starts another. vLLM alone would not
+notice: a request waits for good for a stage that is gone, and a health check asks the first part
+only.
 
 The parts meet at the first one's address, on the network of their Ray. What is open there, and to
 whom, is in docs/security.md.
@@ -35,6 +36,7 @@ from llmops.errors import TargetError
 from serving.engines import EngineRun, Place
 from serving.runtime.network import interface_of
 from serving.runtime.paths import RuntimePaths
+from serving.runtime.watchdog import EVERY, STOPPED, Standing, descendants, look
 from serving.serve_config import OF_A_MACHINE, REPLICA_RESOURCE
 
 PORTS = range(10002, 20000)
@@ -83,15 +85,36 @@ class EnginePart:
 
         process = self._process
         assert process is not None  # noqa: S101 - it has begun
-        code = await asyncio.to_thread(process.wait)
+        code = await asyncio.to_thread(outlast, process)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        if code is None:
+            return "a process of its engine was stopped", ""
         text = self._log().read_text(errors="replace")[-TAIL:]
         cause = find_cause(text, TargetError(f"its engine ended with {code}"))
         return cause.text, cause.hint
 
     def _log(self) -> Path:
         return self._paths.engine_log(self._run.service, self._run.release)
+
+
+def outlast(process: subprocess.Popen[bytes], every: float = EVERY) -> int | None:
+    """Wait until a process ends by itself, or one of its own is stopped: nothing else shows that.
+
+    Args:
+        process: At the head of a part's engine.
+        every: Seconds between two looks.
+
+    Returns:
+        Its exit code; None where it or one below it was stopped at `STOPPED` looks in a row.
+    """
+    standing = Standing()
+    while standing.stopped < STOPPED:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(every)
+        family = (process.pid, *descendants(process.pid))
+        standing.see({pid: look(pid) for pid in family}, owes=False)
+    return None
 
 
 class Parts:
@@ -169,4 +192,4 @@ def free_port() -> int:
     raise TargetError(f"no port from {PORTS.start} to {PORTS.stop - 1} is free")
 
 
-__all__ = ["EnginePart", "PartEndedError", "Parts", "free_port", "here"]
+__all__ = ["EnginePart", "PartEndedError", "Parts", "free_port", "here", "outlast"]

@@ -3,9 +3,12 @@ outlives who started it."""
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from ray.exceptions import RayError
 from llmops.errors import InputError
 from serving.engines import EngineRun
 from serving.runtime.network import interface_of
-from serving.runtime.parts import PORTS, PartEndedError, Parts, free_port
+from serving.runtime.parts import PORTS, PartEndedError, Parts, free_port, outlast
 from serving.serve_config import REPLICA_RESOURCE, RuntimeSettings, render, routes
 from tests.local.releases import release
 from tests.planning.test_spanning import LARGE, SMALL, machine, planned
@@ -145,3 +148,31 @@ def test_a_part_and_all_below_it_end_with_who_started_it() -> None:
         part.kill()
         if child.is_running():
             child.kill()
+
+
+@pytest.mark.parametrize("stopped", ["itself", "a worker"])
+def test_a_stage_that_is_stopped_is_over(stopped: str) -> None:
+    worker = "import time; print('here', flush=True); time.sleep(60)"
+    head = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", head], stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
+        told: queue.Queue[int | None] = queue.Queue()
+        waiting = threading.Thread(target=lambda: told.put(outlast(process, 0.02)))
+        waiting.start()
+        with pytest.raises(queue.Empty):
+            told.get(timeout=0.5)  # it works, and nothing is expected of it
+        [child] = psutil.Process(process.pid).children()
+        (child if stopped == "a worker" else psutil.Process(process.pid)).suspend()
+        assert told.get(timeout=30) is None
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_stage_that_ends_by_itself_says_with_what() -> None:
+    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"]) as process:
+        assert outlast(process, 0.02) == 7

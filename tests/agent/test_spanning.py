@@ -158,7 +158,8 @@ def test_a_replica_over_two_machines_answers_and_ends_as_a_whole(site: Site) -> 
     key = site.stage.key("chat", "me")
     text = _answer(site, key)
 
-    _a_stage_is_lost(site, key, text)
+    _a_stage_is_lost(site, key, text, signal.SIGKILL)
+    _a_stage_is_lost(site, key, text, signal.SIGSTOP)
     _its_actor_is_lost(site, key, text)
     site.deploy(stages=1)
     assert _answer(site, key) == text, "cut into stages, it answers as it does whole"
@@ -178,8 +179,8 @@ def _answer(site: Site, key: str) -> str:
     return text
 
 
-def _a_stage_is_lost(site: Site, key: str, text: str) -> None:
-    """A worker of the further stage dies under requests: none hangs, and all goes."""
+def _a_stage_is_lost(site: Site, key: str, text: str, fault: signal.Signals) -> None:
+    """A worker of the further stage dies or stops under requests: none hangs, and all goes."""
     before, over = site.stages(), threading.Event()
     statuses: list[tuple[int, float]] = []
 
@@ -197,7 +198,7 @@ def _a_stage_is_lost(site: Site, key: str, text: str) -> None:
     try:
         [further] = [one for actors in site.nodes(FURTHER).values() for one in actors]
         [victim] = [one for one in before if further in one.parents()]
-        victim.kill()
+        victim.send_signal(fault)
         until(lambda: _ended(before), QUICK)
         until(lambda: bool(statuses) and statuses[-1][0] == 200 and len(site.stages()) == 3, LONG)
     finally:
