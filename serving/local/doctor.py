@@ -29,6 +29,7 @@ from serving.runtime import segments
 from serving.runtime.control import Control
 from serving.runtime.launcher import START_DEADLINE, host_process, leftovers
 from serving.runtime.paths import RuntimePaths
+from serving.starving import out_of_memory_kills
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -241,7 +242,9 @@ def _own_port(look: Look) -> int | None:
 def _memory(look: Look) -> Found:
     free = look.memory(look.root)
     fix = f"end what uses memory; the smallest service needs about {Bytes(MEMORY[0]).human()}"
-    return _graded(free, MEMORY, f"{Bytes(free).human()} free", fix)
+    killed = out_of_memory_kills(look.root)
+    ended = f"; the kernel has ended {killed} for want of memory since its start" if killed else ""
+    return _graded(free, MEMORY, f"{Bytes(free).human()} free{ended}", fix)
 
 
 def _standing(path: Path) -> Path:

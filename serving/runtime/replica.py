@@ -30,6 +30,7 @@ from serving.runtime.paths import RuntimePaths
 from serving.runtime.pulse import Failure, Pulse
 from serving.runtime.watchdog import descendants
 from serving.serve_config import ANSWERED_BY, ANSWERED_WITH, REPLICA
+from serving.starving import out_of_memory_kills
 
 if TYPE_CHECKING:
     from serving.engines import Place
@@ -53,6 +54,7 @@ class Replica:
         self._adapters: Adapters | None = None
         self._starting = True
         self._totals = {"asked": 0, "answered": 0}
+        self._starved = out_of_memory_kills()
         self._watching: list[asyncio.Task[None]] = []
         self._own_log()
         self._death = Death(self._paths.deaths, ray.get_runtime_context().get_actor_id() or "")
@@ -220,7 +222,9 @@ class Replica:
         from serving.engines import vllm
 
         exits = vllm.exits(self._client)
-        log.error("the engine has died; its processes ended with %s", list(exits))
+        starved = out_of_memory_kills() > self._starved
+        why = ": the kernel ends processes here since memory has run out" if starved else ""
+        log.error("the engine has died; its processes ended with %s%s", list(exits), why)
         return self._death.engine(exits)
 
     async def record_autoscaling_stats(self) -> dict[str, float]:

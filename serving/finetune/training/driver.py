@@ -23,6 +23,7 @@ from llmops.errors import InputError, LlmopsError, RefusedError
 from serving.finetune.training.failure import NAME, Failure, Kind, TrainingError, read_failure
 from serving.finetune.training.files import FINAL, RESULT, STOP
 from serving.finetune.training.job import TrainingJob, job_from_json
+from serving.starving import out_of_memory_kills
 
 RETRIES = 2
 """How often a lost worker is replaced within one attempt."""
@@ -225,17 +226,6 @@ def classify(error: Any, kills: int) -> Failure:
         message = f"workers ended {RETRIES + 1} times without a reason of their own"
         return Failure(Kind.WORKER_LOST, message, hint="see the run's log and the kernel's")
     return Failure(Kind.UNEXPECTED, words.strip()[-2000:] or type(error).__name__)
-
-
-def out_of_memory_kills() -> int:
-    """How many processes the kernel has ended for want of memory, since it started."""
-    for path in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
-        with contextlib.suppress(OSError):
-            for line in Path(path).read_text().splitlines():
-                name, _, value = line.partition(" ")
-                if name == "oom_kill":
-                    return int(value)
-    return 0
 
 
 def end(processes: list[psutil.Process]) -> None:
