@@ -1,8 +1,8 @@
 """Processes of a runtime that are struck one at a time, under a load, and what came of each strike.
 
-A strike is a signal to one process: `SIGKILL` ends it, `SIGSTOP` leaves it there and silent. That
-it landed is read in `/proc`. What is measured is what a client can see, and the system's processes;
-no part of llmops is asked how it is.
+A strike is a fault of one process: `SIGKILL` ends it, `SIGSTOP` leaves it there and silent, and
+without memory it is ended by the kernel, who also tells that it landed. What is measured is what a
+client can see, and the system's processes; no part of llmops is asked how it is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +21,7 @@ import psutil
 
 from serving.runtime.warden import STAYED
 from serving.runtime.watchdog import descendants
+from tests.chaos.faults import Fault, befallen, state, wake
 from tests.chaos.history import (
     RULES,
     VOICES,
@@ -81,12 +81,12 @@ class Strike:
     """Whom, and with what."""
 
     process: str
-    fault: signal.Signals
+    fault: Fault
     within: float = 90.0
     """Seconds in which a new one must stand in its place."""
 
     def __str__(self) -> str:
-        return f"{self.process} {self.fault.name}"
+        return f"{self.process} {self.fault}"
 
 
 @dataclass(slots=True)
@@ -99,8 +99,8 @@ class Struck:
     """Unix seconds."""
     ready: int
     """How many engines had become ready by then."""
-    state: str = ""
-    """Of the process, as the kernel told it right after: `T` stopped, `gone`."""
+    landed: bool = False
+    """Whether the fault was done, by what the kernel told right after."""
     noticed: float | None = None
     """When the struck one was given up: ended, if it was stopped; else the first sign of it."""
     answered: float | None = None
@@ -118,11 +118,6 @@ class Struck:
     """See `Load.late`: what clients say of times is no better than that."""
     why: list[str] = field(default_factory=list)
     """What became of those that were neither answered whole nor cut with a word."""
-
-    @property
-    def landed(self) -> bool:
-        """Whether the fault was done."""
-        return self.state == ("T" if self.strike.fault is signal.SIGSTOP else "gone")
 
     def count(self, sent: Sent, head: Head | None, ended: Ended) -> None:
         """Take a request that was under way when the strike was done, or sent after it."""
@@ -147,7 +142,7 @@ class Struck:
         times = (self.noticed, self.answered, self.slowest, self.replaced)
         ends = (Outcome.WHOLE, Outcome.CUT, Outcome.REFUSED)
         cells = [
-            self.strike.process, self.strike.fault.name, *map(_s, times),
+            self.strike.process, self.strike.fault, *map(_s, times),
             *(str(self.outcomes[one]) for one in ends), str(self.broken),
         ]  # fmt: skip
         return f"| {' | '.join(cells)} |"
@@ -231,18 +226,18 @@ class Field:
         family = {p.pid for some in before.values() for p in some}
         ready, tail = self._ready(), len(self.events)
         found = Struck(strike, process.pid, time.time(), ready)
-        process.send_signal(strike.fault)
-        while found.replaced is None and time.time() < found.at + strike.within:
-            await asyncio.sleep(LOOK)
-            found.state = found.state or _state(process)
-            there = await self._look()
-            since = time.time() - found.at
-            if found.noticed is None and self._noticed(process, strike, family, there, tail):
-                found.noticed = since
-            if self._replaced(strike, family, there, ready):
-                found.replaced = since
+        with befallen(process, strike.fault) as landed:
+            while found.replaced is None and time.time() < found.at + strike.within:
+                await asyncio.sleep(LOOK)
+                found.landed = found.landed or landed()
+                there = await self._look()
+                since = time.time() - found.at
+                if found.noticed is None and self._noticed(process, strike, family, there, tail):
+                    found.noticed = since
+                if self._replaced(strike, family, there, ready):
+                    found.replaced = since
         if found.replaced is None:
-            _wake(process)
+            wake(process)
         await self._settled(found)
         return found
 
@@ -251,8 +246,8 @@ class Field:
     ) -> bool:
         """Whether something shows that it is known: a stopped process is ended; where one was
         ended, others end or come, or a client is told."""
-        if strike.fault is signal.SIGSTOP:
-            return _state(process) == "gone"
+        if strike.fault is Fault.STOP:
+            return state(process) == "gone"
         told = any(isinstance(e, Ended) and e.error for e in self.events[tail:])
         now = {p.pid for some in there.values() for p in some}
         return told or now != family - {process.pid}
@@ -301,7 +296,7 @@ class Field:
                 if not role:  # Ray's workers get one when they are given something to do
                     role = _role(process, log)
                     self._known[pid] = process, role
-                if role and _state(process) != "gone":
+                if role and state(process) != "gone":
                     found[role].append(process)
         return {role: sorted(some, key=lambda p: p.create_time()) for role, some in found.items()}
 
@@ -341,24 +336,6 @@ def _role(process: psutil.Process, log: str) -> str:
     return next(own, "")
 
 
-def _state(process: psutil.Process) -> str:
-    """`gone`, or the kernel's letter where it is stopped; empty for one that runs on."""
-    try:
-        status = process.status()
-    except psutil.NoSuchProcess:
-        return "gone"
-    if status == psutil.STATUS_ZOMBIE:
-        return "gone"
-    return "T" if status == psutil.STATUS_STOPPED else ""
-
-
-def _wake(process: psutil.Process) -> None:
-    try:
-        process.send_signal(signal.SIGCONT)
-    except psutil.NoSuchProcess:
-        return
-
-
 @contextmanager
 def staged(folder: Path) -> Iterator[Field]:
     """A service of its own below a folder; all that it started ends with it."""
@@ -369,7 +346,7 @@ def staged(folder: Path) -> Iterator[Field]:
         yield Field(stage, folder)
     finally:
         for process in stage.processes():
-            _wake(process)
+            wake(process)
         stage.end()
         until(lambda: not stage.processes(), 30)
 
