@@ -25,7 +25,7 @@ PORT = "8000"
 DEADLINE = 2400.0
 """Seconds that one command may take: a run has six programs, and the machine may be busy."""
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(5400)]
+pytestmark = [pytest.mark.engines, pytest.mark.long, pytest.mark.timeout(5400)]
 
 
 @pytest.fixture
