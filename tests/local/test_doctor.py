@@ -354,17 +354,6 @@ def test_memory_is_judged_by_what_is_free(look: Look, free: int, verdict: str) -
     assert _check("memory", replace(look, memory=lambda root: free)).verdict == verdict
 
 
-@pytest.mark.parametrize("counter", ["sys/fs/cgroup/memory.events", "proc/vmstat"])
-def test_whom_the_kernel_has_ended_for_want_of_memory_is_told(look: Look, counter: str) -> None:
-    assert "kernel" not in _check("memory", look).found
-    file = look.root / counter
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("oom 9\noom_kill 2\noom_group_kill 0\n")
-    found = _check("memory", look)
-    assert found.verdict == "ok"
-    assert "the kernel has ended 2 for want of memory" in found.found
-
-
 def test_a_containers_limit_is_the_memory(tmp_path: Path) -> None:
     group = tmp_path / "sys" / "fs" / "cgroup"
     group.mkdir(parents=True)
