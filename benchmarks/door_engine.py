@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, MutableMapping
 from typing import Any
 
 from serving.gateway import ReleaseRef, UpstreamRequest, UpstreamResponse
@@ -39,7 +39,7 @@ async def replies(body: bytes) -> AsyncIterator[Any]:
         yield piece
 
 
-async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def app(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
     """The same over HTTP (ASGI)."""
     if scope["type"] == "lifespan":
         while True:

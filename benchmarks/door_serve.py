@@ -17,6 +17,7 @@ from starlette.responses import StreamingResponse
 from benchmarks import door_engine
 from benchmarks.door_engine import MODEL
 from benchmarks.sides import free_port
+from serving.engines import call
 from serving.gateway import create_key
 from serving.runtime.gateway_app import Gateway
 from serving.serve_config import GATEWAY, REPLICA, application_name
@@ -30,13 +31,13 @@ class Replica:
 
     async def handle(
         self,
-        method: str,  # noqa: ARG002 - a replica's signature
-        path: str,  # noqa: ARG002
-        headers: list[tuple[str, str]],  # noqa: ARG002
+        method: str,
+        path: str,
+        headers: list[tuple[str, str]],
         body: bytes,
-        release: int | None = None,  # noqa: ARG002
+        release: int | None = None,  # noqa: ARG002 - a replica's signature
     ) -> AsyncGenerator[Any, None]:
-        async for piece in door_engine.replies(body):
+        async for piece in call(door_engine.app, method, path, headers, body):
             yield piece
 
     async def pid(self) -> int:

@@ -130,7 +130,7 @@ class ServeUpstream:
         pieces = handle.remote(request.method, request.path, request.headers, request.body, *asked)
         try:
             with self._translated(pieces):
-                status, headers = await anext(pieces)
+                status, headers, *ready = await anext(pieces)
         except asyncio.CancelledError:
             pieces.cancel()  # the client has gone: nobody waits for what the engine would generate
             raise
@@ -138,7 +138,7 @@ class ServeUpstream:
             _check_answered(release, headers)
         if request.model:
             _check_model(release, request.model, self._models.get(release, {}), headers)
-        return UpstreamResponse(status=status, headers=headers, body=self._body(pieces))
+        return UpstreamResponse(status=status, headers=headers, body=self._body(pieces, *ready))
 
     @contextlib.contextmanager
     def _translated(self, pieces: Any, *, begun: bool = False) -> Iterator[None]:
@@ -160,10 +160,13 @@ class ServeUpstream:
         except Exception as error:  # noqa: BLE001 - by gRPC what a replica raised comes as it was
             raise _failed(error, begun=begun) from None
 
-    async def _body(self, pieces: Any) -> AsyncIterator[bytes]:
-        """The answer's body; closing it early tells the engine to stop generating."""
+    async def _body(self, pieces: Any, ready: bytes = b"") -> AsyncIterator[bytes]:
+        """The answer's body, from what came with its head on; closing it early tells the engine to
+        stop generating."""
         ended = False
         try:
+            if ready:
+                yield ready
             with self._translated(pieces, begun=True):
                 async for piece in pieces:
                     yield piece

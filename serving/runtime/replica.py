@@ -186,7 +186,8 @@ class Replica:
         release: int | None = None,
         name: str = OWN,
     ) -> AsyncGenerator[Any, None]:
-        """Answer one request for a release: yields `(status, headers)`, then the body in pieces.
+        """Answer one request for a release: yields `(status, headers, ready)`, then what of the
+        body was not ready with its head, in pieces.
 
         The headers tell the release that has answered, and the digest of its adapter where it has
         answered with one. Without a release the engine's own is asked; the name is that of one of
@@ -209,12 +210,13 @@ class Replica:
                 if self._client.errored:
                     raise EngineDiedError(self._died())
                 if isinstance(piece, tuple):
-                    status, told = piece
-                    yield status, [*told, *signed]
-                    continue
-                if status == 200:  # a refusal takes no engine
+                    status, told, ready = piece
+                    answer: Any = status, [*told, *signed], ready
+                else:
+                    answer = ready = piece
+                if status == 200 and ready:  # a refusal takes no engine
                     self._pulse.came()
-                yield piece
+                yield answer
         self._totals["answered"] += 1  # to its end: nobody hung up, and nothing failed
 
     def _died(self) -> str:

@@ -37,29 +37,26 @@ def ask(app: App, body: bytes = b"") -> AsyncGenerator[Head | bytes, None]:
     return call(app, "POST", "/v1/completions", [("X-Key", "v")], body)
 
 
-async def pieces(app: App, body: bytes = b"") -> list[Head | bytes]:
+async def pieces(app: App, body: bytes = b"") -> list[Any]:
     return [piece async for piece in ask(app, body)]
 
 
-async def test_the_head_comes_first_and_then_the_body() -> None:
-    head, *body = await pieces(answering(b"one", b"two"))
-    assert head == (200, HEADERS)
-    assert body == [b"onetwo"], "pieces that are ready together leave together"
+async def test_what_is_ready_together_leaves_together_the_head_too() -> None:
+    assert await pieces(answering(b"one", b"two")) == [(200, HEADERS, b"onetwo")]
 
 
 async def test_pieces_that_come_apart_leave_apart() -> None:
-    _, *body = await pieces(answering(b"one", b"two", pause=True))
-    assert b"".join(body) == b"onetwo"  # type: ignore[arg-type]
-    assert len(body) == 2, "a piece was held back until the next one came"
+    found = await pieces(answering(b"one", b"two", pause=True))
+    assert found == [(200, HEADERS, b""), b"one", b"two"], "one was held back until the next came"
 
 
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=20), max_size=12), st.booleans())
 def test_no_byte_is_lost_doubled_or_reordered(chunks: list[bytes], pause: bool) -> None:
-    head, *body = asyncio.run(pieces(answering(*chunks, pause=pause)))
-    assert head == (200, HEADERS)
-    assert all(isinstance(piece, bytes) and piece for piece in body)
-    assert b"".join(body) == b"".join(chunks)  # type: ignore[arg-type]
+    (status, headers, ready), *rest = asyncio.run(pieces(answering(*chunks, pause=pause)))
+    assert (status, headers) == (200, HEADERS)
+    assert all(isinstance(piece, bytes) and piece for piece in rest)
+    assert b"".join([ready, *rest]) == b"".join(chunks)
 
 
 async def test_the_app_sees_the_request_whole() -> None:
@@ -69,7 +66,7 @@ async def test_the_app_sees_the_request_whole() -> None:
         seen.update(scope, message=await receive())
         await send({"type": "http.response.start", "status": 204, "headers": []})
 
-    assert await pieces(app, b"body") == [(204, [])]
+    assert await pieces(app, b"body") == [(204, [], b"")]
     assert seen["message"] == {"type": "http.request", "body": b"body", "more_body": False}
     assert (seen["method"], seen["path"], seen["raw_path"]) == (
         "POST", "/v1/completions", b"/v1/completions",
@@ -90,7 +87,7 @@ async def test_a_second_receive_waits_until_the_client_has_gone() -> None:
             messages.append("ended")
 
     asked = ask(app)
-    assert await anext(asked) == (200, [])
+    assert await anext(asked) == (200, [], b"")
     await asyncio.sleep(0)
     assert messages == []
     await asked.aclose()
@@ -139,8 +136,7 @@ async def test_an_error_comes_after_what_was_sent() -> None:
         raise RuntimeError("the engine died")
 
     asked = ask(answering(b"part", after=failing))
-    assert await anext(asked) == (200, HEADERS)
-    assert await anext(asked) == b"part"
+    assert await anext(asked) == (200, HEADERS, b"part")
     with pytest.raises(RuntimeError, match="the engine died"):
         await anext(asked)
 
@@ -158,4 +154,4 @@ async def test_a_body_that_is_no_bytes_object_travels_as_bytes() -> None:
         await send({"type": "http.response.body", "body": bytearray(b"x")})
         await send({"type": "http.response.body", "body": memoryview(b"y")})
 
-    assert await pieces(app) == [(200, []), b"xy"]
+    assert await pieces(app) == [(200, [], b"xy")]

@@ -16,6 +16,7 @@ from serving.runtime.gateway_app import ServeUpstream
 RELEASE = ReleaseRef("tiny", 1)
 REQUEST = UpstreamRequest("POST", "/v1/completions", [], b"{}", "req-1")
 HEAD = (200, [("content-type", "text/event-stream")])
+EVENT = b"data: {}\n\n"
 
 
 class Pieces:
@@ -79,12 +80,15 @@ async def test_a_replica_that_fails_at_a_request_is_not_asked_again(
 
 @pytest.mark.parametrize("comes", [plain, wrapped])
 @pytest.mark.parametrize("error", [ValueError("no"), EngineDiedError("d-1")])
+@pytest.mark.parametrize("pieces", [[(*HEAD, b""), EVENT], [(*HEAD, EVENT)]], ids=len)
 async def test_an_answer_that_fails_midway_is_one_that_was_cut(
-    tmp_path: Path, error: Exception, comes: Callable[[Exception], Exception]
+    tmp_path: Path,
+    pieces: list[Any],
+    error: Exception,
+    comes: Callable[[Exception], Exception],
 ) -> None:
-    answer = await upstream(tmp_path, HEAD, b"data: {}\n\n", error=comes(error)).send(
-        RELEASE, REQUEST
-    )
-    assert await anext(answer.body) == b"data: {}\n\n"
+    made = upstream(tmp_path, *pieces, error=comes(error))
+    answer = await made.send(RELEASE, REQUEST)
+    assert await anext(answer.body) == EVENT
     with pytest.raises(UpstreamGone):
         await anext(answer.body)

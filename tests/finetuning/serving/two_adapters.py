@@ -71,7 +71,7 @@ async def _one(adapters: Adapters, app: object, release: int) -> tuple[str, int]
     body, _ = await adapters.body(release, json.dumps(request).encode())
     headers = [("content-type", "application/json")]
     pieces = [p async for p in call(app, "POST", "/v1/completions", headers, body)]  # type: ignore[arg-type]
-    document = json.loads(b"".join(piece for piece in pieces if isinstance(piece, bytes)))
+    document = json.loads(b"".join(p[2] if isinstance(p, tuple) else p for p in pieces))
     cached = (document["usage"].get("prompt_tokens_details") or {}).get("cached_tokens", 0)
     return document["choices"][0]["text"], cached
 
