@@ -15,9 +15,10 @@ alone and none is a service's. What is measured, of each side in turn:
 Sides: the gateway in a process of its own, its engine inside (`gateway`); the gateway as a deploy
 makes it, inside Serve, over a handle to the engine's replica (`gateway in Serve`, and with that
 replica's effort); an ingress of Serve's own behind its proxy (`bare Serve`: no keys, no limits, no
-audit); LiteLLM's proxy over HTTP with one key. The gateway is measured twice: its ratio to itself
-is the noise floor. LiteLLM reads its engine's answers over HTTP, which the in-process gateway does
-not: the gateway in Serve, which has a hop as well, is the fairer comparison.
+audit, and Serve's settings are those of a deploy); LiteLLM's proxy over HTTP with one key. The
+gateway is measured twice: its ratio to itself is the noise floor. LiteLLM reads its engine's
+answers over HTTP, which the in-process gateway does not: the gateway in Serve, which has a hop as
+well, is the fairer comparison.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ import psutil
 
 from benchmarks.door_engine import MODEL
 from benchmarks.sides import free_port
+from serving.runtime.launcher import SERVE_SETTINGS
 
 ROOT = Path(__file__).parents[1]
 LITELLM = "litellm[proxy]==1.108.7"
@@ -74,8 +75,9 @@ def opened(kind: str) -> Iterator[dict[str, Any]]:
         log = Path(home) / "log"
         with log.open("wb") as errors:
             process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
-            )
+                command, cwd=ROOT, env=os.environ | SERVE_SETTINGS,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+            )  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
         try:

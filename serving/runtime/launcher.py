@@ -66,6 +66,16 @@ _LOOPBACK = {
 }
 
 
+SERVE_SETTINGS = {
+    # Requests are handled on the replica's own loop and by gRPC: two hops of threads fewer.
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
+    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
+}
+"""What makes the way of a request through Serve short."""
+
+
 def environment(
     paths: RuntimePaths, base: dict[str, str], network: Network | None = None
 ) -> dict[str, str]:
@@ -97,14 +107,10 @@ def environment(
             "RAY_memory_monitor_refresh_ms": "0",
             "AUTOSCALER_METRIC_PORT": str(free_port()),
             "DASHBOARD_METRIC_PORT": str(free_port()),
-            # Requests are handled on the replica's own loop and by gRPC: two hops of threads fewer.
-            "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
-            "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
-            "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
             "RAY_SERVE_LOG_TO_STDERR": "0",
-            "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
             "PYTHONUNBUFFERED": "1",
         }
+        | SERVE_SETTINGS
     )
 
 
