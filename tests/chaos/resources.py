@@ -33,8 +33,10 @@ ROWS = (
      "`this user may not use it: FILE`; exit 1", FULL),
     ("Little memory", ("a plan that does not fit is refused; a replica that the kernel ends is"
      " replaced by Serve; Ray's own monitor ends nobody"),
-     "the sum, exit 3; `this machine is out of memory`; `there is no memory left`",
-     "`tests/planning`, `tests/engines/test_causes.py`"),
+     ("the sum, exit 3; `this machine is out of memory`; `there is no memory left`; `llmops"
+      " doctor` and the release's log tell whom the kernel has ended"),
+     ("`tests/planning`, `tests/engines/test_causes.py`, `tests/local/test_starving.py`; an engine"
+      " that is starved for real in `tests/chaos/test_struck.py`")),
     ("No file descriptor at the door",
      ("streams go on; it does not spin (below half a processor), and takes connections again by"
      " itself"), ("connections wait or are closed; `this process has no file descriptor left` of a"
