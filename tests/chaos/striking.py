@@ -164,6 +164,8 @@ class Field:
 
     stage: Stage
     folder: Path
+    mix: Mix = MIX
+    """What the load asks."""
     events: list[Event] = field(default_factory=list)
     found: list[Struck] = field(default_factory=list)
     """What came of each strike so far."""
@@ -189,7 +191,7 @@ class Field:
     async def strikes(self, door: Door, strikes: Iterable[Strike]) -> None:
         """Strike one after the other under a load, each once all is well again."""
         ended = asyncio.Event()
-        load = Load(door, MIX, self.events.append, lambda: 1, deadline=PATIENCE)
+        load = Load(door, self.mix, self.events.append, lambda: 1, deadline=PATIENCE)
         asking = asyncio.create_task(load.run(ended.is_set))
         try:
             for strike in strikes:
@@ -337,13 +339,13 @@ def _role(process: psutil.Process, log: str) -> str:
 
 
 @contextmanager
-def staged(folder: Path) -> Iterator[Field]:
+def staged(folder: Path, mix: Mix = MIX) -> Iterator[Field]:
     """A service of its own below a folder; all that it started ends with it."""
     for name in ("home", "specs"):
         (folder / name).mkdir(parents=True, mode=0o700)
     stage = Stage(folder / "home", folder / "specs", free_port())
     try:
-        yield Field(stage, folder)
+        yield Field(stage, folder, mix)
     finally:
         for process in stage.processes():
             wake(process)
