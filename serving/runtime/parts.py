@@ -43,6 +43,9 @@ PORTS = range(10002, 20000)
 """Where a replica's parts meet: ports of Ray's workers, so that a firewall around Ray's ports is
 around this one, too. torch's store listens there on every address."""
 
+SEARCHED = 10
+"""How many looks use one search for an engine's processes: it reads about all of the machine's."""
+
 TAIL = 200_000
 """Bytes from the end of a log that a cause is looked for in."""
 
@@ -108,11 +111,13 @@ def outlast(process: subprocess.Popen[bytes], every: float = EVERY) -> int | Non
     Returns:
         Its exit code; None where it or one below it was stopped at `STOPPED` looks in a row.
     """
-    standing = Standing()
+    standing, looks, family = Standing(), 0, [process.pid]
     while standing.stopped < STOPPED:
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(every)
-        family = (process.pid, *descendants(process.pid))
+        if looks % SEARCHED == 0:
+            family = [process.pid, *descendants(process.pid)]
+        looks += 1
         standing.see({pid: look(pid) for pid in family}, owes=False)
     return None
 
