@@ -82,7 +82,9 @@ class Killing:
 
     def chain(self, meant: str, *, runtime: bool = False, verb: str = "deploy") -> None:
         """Strike a change, begin it anew, and hold what is left of it against what should be."""
-        before, files = self._things(), self._files()
+        before = self._things()
+        # What is being written just now has another name in a moment.
+        files = {name for name in self._files() if not name.endswith(".new")}
         command = self._command(verb, meant)
         kind = "engine" if OTHER in (meant, self.service.settled("failed")) else "adapter"
         kind = "runtime" if runtime else kind
