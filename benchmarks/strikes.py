@@ -31,7 +31,7 @@ from tests.chaos.history import Outcome
 from tests.chaos.load import Mix
 from tests.chaos.striking import ENGINES, Field, Strike, Struck, staged
 
-STREAMS = Mix(rate=2.0, long=0.9, long_tokens=480, streamed=0.5, cancelled=0.05, named=0.0)
+STREAMS = Mix(rate=1.5, long=0.9, long_tokens=480, streamed=0.5, cancelled=0.05, named=0.0)
 """Nearly all are long streams: whatever is struck cuts some."""
 STOPPED = 0.25
 """Share of the strikes that stop a process; the others kill it."""
