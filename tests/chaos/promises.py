@@ -8,8 +8,8 @@ PROMISES = [
      "10,000 requests over 15 upgrades and 3 rollbacks: none lost, cut or mixed"),
     ("A killed command leaves nothing that the next run does not finish",
      "`benchmarks.kills`, `tests/releases/test_convergence.py`",
-     ("10,000 simulated deaths; on the real runtime 302 strikes that found two faults, and 180 since"
-      " these are mended that found none")),
+     ("10,000 simulated deaths; on the real runtime 302 strikes that found two faults, and 180"
+      " that found none since")),
     ("A dead or stopped process is noticed within 5 s",
      "`tests/chaos/test_struck.py`",
      "0.2 to 5.0 s over 11 strikes, in parts and on a busy machine"),
@@ -37,9 +37,10 @@ times a command was killed, 11 times the runtime under one; 66 chains had left s
 which the next run did; each of 953 requests beside strikes of commands was answered. That run was
 ended by its own instrument, which expected a file to stay that was just being written.
 
-Two runs before it (2026-11-30, beside other work, at a load of 4 to 12) had struck 302 times in 125
-chains: 284 times a command, 18 times the runtime under one. Each of 1,420 requests was answered. Two
-chains did not end as they should, the last of each run, and what they found is mended:
+Two runs before it (2026-11-30, beside other work, at a load of 4 to 12) had struck 302 times in
+125 chains: 284 times a command, 18 times the runtime under one. Each of 1,420 requests was
+answered. Two chains did not end as they should, the last of each run, and what they found is
+mended:
 
 - After 92 strikes: a command was killed after Serve had a release and before the gateway had
   heard of it. The next run took the release for there, asked it for a generation, was told that
