@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable
@@ -40,9 +39,6 @@ class Replica:
         async for piece in call(door_engine.app, method, path, headers, body):
             yield piece
 
-    async def pid(self) -> int:
-        return os.getpid()
-
 
 class Ingress:
     """An ingress as Serve's own guide has it: the body in, a stream out. No keys, no limits."""
@@ -51,9 +47,6 @@ class Ingress:
         replies = door_engine.replies(await request.body())
         status, headers = await anext(replies)
         return StreamingResponse(replies, status, dict(headers))
-
-    async def pid(self) -> int:
-        return os.getpid()
 
 
 def run(home: Path, table: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:
@@ -69,13 +62,9 @@ def run(home: Path, table: dict[str, Any], tell: Callable[[dict[str, Any]], None
         )  # fmt: skip
         try:
             serve.start(http_options={"host": "127.0.0.1", "port": proxied})
-            replica = serve.run(
-                _deployed(REPLICA, Replica).bind(), name=application_name(MODEL, 1),
-                route_prefix=None,
-            )  # fmt: skip
-            ingress = serve.run(
-                _deployed("ingress", Ingress).bind(), name="bare", route_prefix="/bare"
-            )
+            application = application_name(MODEL, 1)
+            serve.run(_deployed(REPLICA, Replica).bind(), name=application, route_prefix=None)
+            serve.run(_deployed("ingress", Ingress).bind(), name="bare", route_prefix="/bare")
             args = {
                 "home": str(home), "host": "127.0.0.1", "port": port, "metrics_port": free_port(),
             }  # fmt: skip
@@ -83,8 +72,8 @@ def run(home: Path, table: dict[str, Any], tell: Callable[[dict[str, Any]], None
             serve.run(deployment.bind(args), name=GATEWAY, route_prefix=None)
             tell({
                 "port": port, "proxied": proxied, "key": key,
-                "replica": replica.pid.remote().result(),
-                "ingress": ingress.pid.remote().result(),
+                "replica": _pid_of(f"ServeReplica:{application}"),
+                "ingress": _pid_of("ServeReplica:bare"),
                 "gateway": _pid_of("ServeReplica:llmops-gateway"),
                 "proxy": _pid_of("ProxyActor"),
             })  # fmt: skip
