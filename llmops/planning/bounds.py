@@ -16,6 +16,7 @@ class KeyBounds:
     max_tokens: int | None = None
     tokens_per_day: int | None = None
     usd_per_month: float | None = None
+    priority: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ def _per_key(deployment: Deployment, context: int) -> Mapping[str, KeyBounds]:
             min(limits.max_tokens, context) if limits.max_tokens else None,
             limits.tokens_per_day,
             limits.usd_per_month,
+            limits.priority,
         )
         for name, limits in deployment.security.per_key.items()
     }

@@ -5,7 +5,7 @@ The names are those of a policy's bounds. Left out is without limit.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -50,3 +50,7 @@ class KeyLimits(Section):
 
     usd_per_month: Usd | None = None
     """US dollars that it may spend in a month of UTC."""
+
+    priority: Literal["high", "normal", "low"] | None = None
+    """Where a service has more requests than it takes at once, those of a higher priority have
+    their turn first, and are refused last. Left out it is `normal`."""

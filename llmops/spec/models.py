@@ -267,7 +267,8 @@ class Security(Section):
     per_key: dict[Name, KeyLimits] = Field(default={})
     """Other limits for some keys, by their names: each takes `requests_per_minute`,
     `tokens_per_minute`, `concurrent_requests`, `max_tokens`, `tokens_per_day` and `usd_per_month`.
-    What is left out there is as for all keys. The keys may be made later, by `llmops keys`."""
+    What is left out there is as for all keys. It also takes a `priority`: `high`, `normal` or
+    `low`. The keys may be made later, by `llmops keys`."""
 
     max_body: Annotated[Bytes, Between("1KiB", "256MiB", "4MiB")] = Bytes.parse("1MiB")
     """Largest request body; more is answered 413. The gateway holds a body in memory."""

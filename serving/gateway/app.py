@@ -331,7 +331,7 @@ class App:
         exchange.session = self._routing.session(exchange, home, key, table.affinity)
         body = await self._set_aside(exchange, document, checked, table)
         stream = bool(checked.get("stream"))
-        async with self.turns.turn(exchange, service):
+        async with self.turns.turn(exchange, service, table.limits.priority):
             release = self._routing.choose(exchange, service, self._config.services[service], key)
             with self._shadows.beside(exchange, release, body, stream=stream):
                 await self._forwarder.forward(

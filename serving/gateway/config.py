@@ -26,6 +26,8 @@ class KeyLimits(_Table):
     max_tokens: int | None = Field(default=None, ge=1)
     tokens_per_day: int | None = Field(default=None, ge=1)
     usd_per_month: float | None = Field(default=None, gt=0)
+    priority: Literal["high", "normal", "low"] | None = None
+    """Whose requests wait first, and are sent away last; None is normal."""
 
 
 class Limits(KeyLimits):

@@ -6,6 +6,7 @@ there is no bound, so that a gateway that has just begun keeps nobody waiting fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,10 @@ from serving.gateway.config import Service
 from serving.gateway.exchange import Exchange
 from serving.gateway.queue import FairQueue, NoTurn
 from serving.gateway.upstream import ReleaseRef
+
+PRIORITIES = {"high": 1, "normal": 0, "low": -1}
+AGAIN = 60
+"""Seconds after which to try again, at most: by then what is known of the pace is old."""
 
 
 class Turns:
@@ -62,19 +67,28 @@ class Turns:
         return room and not queue.waiting
 
     @asynccontextmanager
-    async def turn(self, exchange: Exchange, service: str) -> AsyncIterator[None]:
+    async def turn(
+        self, exchange: Exchange, service: str, priority: str | None = None
+    ) -> AsyncIterator[None]:
         """Wait for a request's turn, which lasts until the end of this. A request that has no
         limits has its turn at once: llmops' own find out whether a busy service still answers.
 
+        Args:
+            exchange: The request.
+            service: Whose queue.
+            priority: One of `PRIORITIES`; None is normal.
+
         Raises:
-            Refusal: 429 when too many wait, or it waited too long; 499 when its client is gone.
+            Refusal: 429 when too many wait, or it waited too long or would; 499 when its client is
+                gone.
         """
         if exchange.ask is None:
             yield
             return
-        queue = self.of(service)
+        queue, account = self.of(service), exchange.ask.account
+        rank = PRIORITIES[priority or "normal"]
         try:
-            with queue.turn(exchange.ask.account, cost=exchange.most.total) as turn:
+            with queue.turn(account, cost=exchange.most.total, priority=rank) as turn:
                 if turn.waits:
                     await exchange.unless_gone(turn.come())
                 try:
@@ -82,12 +96,13 @@ class Turns:
                 finally:
                     queue.settle(turn, exchange.tally.total)
         except NoTurn as error:
+            wait = queue.expected_wait(account, rank) or 1.0
             raise Refusal(
                 429,
                 "overloaded",
                 "every replica is busy; try again",
                 kind="server_error",
-                headers=(("retry-after", "1"),),
+                headers=(("retry-after", str(min(AGAIN, math.ceil(wait)))),),
             ) from error
 
     def _bound(self) -> None:

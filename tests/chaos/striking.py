@@ -73,8 +73,6 @@ CALM = 4.0
 host must stay that has begun anew."""
 LONGEST_UNREST = 90.0
 """Seconds that it may take until all is well again."""
-FORKING = 1.0
-"""Seconds after which a process is no longer taken for the one that has forked it."""
 LOOK = 0.2
 """Seconds between two looks at the processes."""
 
@@ -298,11 +296,9 @@ class Field:
         for pid in there:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process, role = self._known.get(pid) or (psutil.Process(pid), "")
-                if not role:  # Ray's workers get one when they are given something to do
+                if role not in FORKED:  # a title changes: until it execs a fork has its parent's
                     role = _role(process, log)
-                    # One that was just forked may still be called as who has forked it.
-                    settled = time.time() - process.create_time() > FORKING
-                    self._known[pid] = process, role if settled else ""
+                    self._known[pid] = process, role
                 if role and state(process) != "gone":
                     found[role].append(process)
         return {role: sorted(some, key=lambda p: p.create_time()) for role, some in found.items()}
