@@ -9,8 +9,10 @@ alone and none is a service's. What is measured, of each side in turn:
   the slope between streams of 8 and of 136 pieces.
 - Added latency: until the first piece of a stream, less the same of the engine over HTTP.
 - Memory of an open stream: what the processes hold with many open, less what they held before.
-- Goodput: plain requests that are answered well within a second, at what a closed loop reaches and
-  at twice that, open loop.
+- Saturation: plain requests a second that a closed loop reaches, which is what two cores bear.
+- Goodput before an engine that takes 32 requests at once, of 200 ms each: answers that come within
+  5 s, at its rate and at twice that, open loop; with the gateway's queue, and without (`unqueued`:
+  all go to the engine, where they wait for good, as behind a door that bounds nothing).
 
 Sides: the gateway in a process of its own, its engine inside (`gateway`); the gateway as a deploy
 makes it, inside Serve, over a handle to the engine's replica (`gateway in Serve`, and with that
@@ -38,7 +40,7 @@ import aiohttp
 import psutil
 
 from benchmarks.door_engine import MODEL
-from benchmarks.door_sides import Side, litellm, opened
+from benchmarks.door_sides import PLACES, Side, litellm, opened
 
 PLAIN = 600
 """Plain requests of one measurement."""
@@ -48,9 +50,11 @@ PIECES = 8, 136
 OPEN = 256
 """Streams that are held open."""
 CONCURRENT = 1, 64, 512
-WITHIN = 1.0
+TAKES = 0.2
+"""Seconds of an answer of an engine that can be overloaded."""
+WITHIN = 5.0
 """Seconds within which an answer is a good one."""
-RUSH = 5.0
+RUSH = 20.0
 """Seconds of one rush."""
 AIM = 0.2
 """Of LiteLLM's cost of a request, at most."""
@@ -174,8 +178,9 @@ def saturation(side: Side) -> float:
     return count / (time.perf_counter() - began)
 
 
-def goodput(side: Side, rate: float) -> float:
-    """Good answers a second, when so many requests a second come whatever becomes of them."""
+def goodput(side: Side, times: float) -> float:
+    """Good answers a second, when so many times what the engine answers comes."""
+    rate = times * PLACES / TAKES
 
     async def rush() -> int:
         async with clients(side) as client:
@@ -184,11 +189,9 @@ def goodput(side: Side, rate: float) -> float:
                 wait = began + number / rate - time.perf_counter()
                 if wait > 0:
                     await asyncio.sleep(wait)
-                running.append(asyncio.create_task(client.ask()))
-            found = await asyncio.gather(*running, return_exceptions=True)
-        return sum(
-            isinstance(one, Answer) and one.status == 200 and one.whole <= WITHIN for one in found
-        )
+                running.append(asyncio.create_task(client.ask(gap=int(1000 * TAKES))))
+            found = await asyncio.gather(*running)
+        return sum(one.status == 200 and one.whole <= WITHIN for one in found)
 
     return asyncio.run(rush()) / RUSH
 
@@ -240,10 +243,13 @@ def measure(rounds: int) -> dict[str, Any]:
                     _note(found, f"first_{at_once}_p99", side, worst)
         for side in doors:
             _note(found, "memory", side, of_a_stream(side))
-            reached = saturation(side)
-            _note(found, "saturation", side, reached)
-            _note(found, "good_at_saturation", side, goodput(side, reached))
-            _note(found, "good_at_twice", side, goodput(side, 2 * reached))
+            _note(found, "saturation", side, saturation(side))
+    for _ in range(rounds):
+        for kind in ("queued", "unqueued"):
+            with opened(kind) as told:
+                side = _side(kind, told)
+                for times in (1, 2):
+                    _note(found, f"good_at_{times}", side, goodput(side, times))
     return found
 
 

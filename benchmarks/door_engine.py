@@ -20,7 +20,14 @@ MODEL = "tiny"
 
 
 class Fake:
-    """Plays the replicas of a release, in the gateway's own process."""
+    """Plays the replicas of a release, in the gateway's own process.
+
+    Args:
+        places: Plain requests that it answers at once; further ones wait for good. None is any.
+    """
+
+    def __init__(self, places: int | None = None) -> None:
+        self._places = asyncio.Semaphore(places) if places else None
 
     async def send(
         self,
@@ -28,7 +35,16 @@ class Fake:
         request: UpstreamRequest,
     ) -> UpstreamResponse:
         asked = json.loads(request.body)
-        return UpstreamResponse(200, _headers(asked), _body(asked))
+        if self._places is None:
+            return UpstreamResponse(200, _headers(asked), _body(asked))
+        async with self._places:
+            whole = [piece async for piece in _whole(asked)]
+        return UpstreamResponse(200, _headers(asked), _given(whole))
+
+
+async def _given(pieces: list[bytes]) -> AsyncGenerator[bytes, None]:
+    for piece in pieces:
+        yield piece
 
 
 async def replies(body: bytes) -> AsyncIterator[Any]:

@@ -34,6 +34,8 @@ ROOT = Path(__file__).parents[1]
 LITELLM = "litellm[proxy]==1.108.7"
 KEY = "sk-of-a-benchmark"
 READY = 180.0
+PLACES = 32
+"""Requests that an engine answers at once, where it is one that can be overloaded."""
 LIMITS = {
     "requests_per_minute": 10**9,
     "max_body": 2**20,
@@ -165,20 +167,22 @@ def _until_it_answers(side: Side, process: subprocess.Popen[bytes], log: Path) -
         time.sleep(0.2)
 
 
-def table() -> dict[str, Any]:
-    """The routing table: one release that serves all, and limits that refuse nothing here."""
+def table(**limits: int) -> dict[str, Any]:
+    """The routing table: one release that serves all, and limits that refuse nothing here, but for
+    further ones."""
     services = {
         MODEL: {
             "releases": [{"release": 1, "share": 100}],
-            "limits": LIMITS,
+            "limits": LIMITS | limits,
             "context": 32_768,
         }
     }
     return {"generation": 1, "keys_version": "1", "services": services}
 
 
-async def gateway(home: Path) -> None:
-    """The gateway with keys, limits and audit, and the engine in its own process."""
+async def gateway(home: Path, kind: str) -> None:
+    """The gateway with keys, limits and audit, and the engine in its own process. For the kinds
+    `queued` and `unqueued` the engine has `PLACES`, and the gateway knows of it or does not."""
     from benchmarks.door_engine import Fake
     from serving.gateway import (
         App,
@@ -188,6 +192,8 @@ async def gateway(home: Path) -> None:
         KeyRing,
         Metrics,
         RecordedLimiter,
+        ReleaseRef,
+        Replicas,
         Saved,
         create_key,
         gateway_server,
@@ -198,9 +204,11 @@ async def gateway(home: Path) -> None:
     saved.open(book, time.time())
     limiter = RecordedLimiter(book, saved, time.time)
     app = App(
-        GatewayConfig.parse(table()), KeyRing(home / "keys.json"), Fake(), metrics=Metrics(),
-        audit=Audit(home / "audit.jsonl"), limiter=limiter,
+        GatewayConfig.parse(table(**({"in_flight": PLACES} if kind == "queued" else {}))),
+        KeyRing(home / "keys.json"), Fake(None if kind == "gateway" else PLACES),
+        metrics=Metrics(), audit=Audit(home / "audit.jsonl"), limiter=limiter,
     )  # fmt: skip
+    app.know({ReleaseRef(MODEL, 1): Replicas(1)}, 1)
     app.note_generation(MODEL, 1)
     await _serve(gateway_server(app), key, limiter.keep())
 
@@ -247,4 +255,4 @@ if __name__ == "__main__":
     if kind == "serve":
         serve(place)
     else:
-        asyncio.run(gateway(place) if kind == "gateway" else engine())
+        asyncio.run(engine() if kind == "engine" else gateway(place, kind))
