@@ -138,8 +138,9 @@ beside them is answered. `tests/chaos/test_kill_points.py` in `make test-long` i
 
 `tests/chaos/test_struck.py` in `make test-long` deploys two replicas of a tiny model on one real
 runtime of the target `local`, and strikes its processes one after another under an open load of
-plain requests and streams: killed (`SIGKILL`), and stopped (`SIGSTOP`), which leaves a process
-there and silent. That the fault landed is read in `/proc`. Promised is: it is noticed within 5 s;
+plain requests and streams: killed (`SIGKILL`), stopped (`SIGSTOP`), which leaves a process there
+and silent, and left without memory. That the fault landed is told by the kernel. Promised is: it
+is noticed within 5 s;
 requests of which nothing was answered go to the other replica; streams that had begun end with an
 error that names them, within 2 s; what was taken is there again. There is no proxy of Serve's in
 a runtime.
@@ -166,8 +167,8 @@ since a machine has one for all: what the kernel then shows is put in its place.
 
 ## What has no instrument yet
 
-- Hundreds of kills of replicas at random tokens, under the load and rules above: each process of a
-  runtime is struck once.
+- Hundreds of kills of replicas at random tokens: `benchmarks.strikes` can do them, and no long run
+  of it was made.
 - The door over TLS: what is thrown goes over plain HTTP, behind which the same server stands.
 - Defences outside of the door, such as those of the runtime, of models and of Kubernetes, switched
   off one by one, but where their own tests do so.
