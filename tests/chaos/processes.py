@@ -55,7 +55,7 @@ not.
 - `no memory` is a limit of the process's own, at which the kernel ends it.
 - A run before it with four requests a second, most of them long, was more than two cores bear (a
   load of 10): a killed engine core was noticed after 7.2 s there and a killed controller after
-  7.7 s, since nobody had the processor sooner. No request was lost or refused in it either.
+  7.7 s, since nobody had the processor sooner. No request was refused in it either.
 - Without these recoveries a stopped engine, replica, gateway or controller would be waited for:
   Serve gives up a silent replica after three times 30 s, an engine's ping asks for a flag, and
   Ray waits for a stopped controller. That was read in their sources, and not measured.

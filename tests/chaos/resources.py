@@ -34,7 +34,7 @@ ROWS = (
     ("Little memory", ("a plan that does not fit is refused; a replica that the kernel ends is"
      " replaced by Serve; Ray's own monitor ends nobody"),
      ("the sum, exit 3; `this machine is out of memory`; `there is no memory left`; `llmops"
-      " doctor` and the release's log tell whom the kernel has ended"),
+      " doctor` tells how many the kernel has ended, the release's log that it was the kernel"),
      ("`tests/planning`, `tests/engines/test_causes.py`, `tests/local/test_starving.py`; an engine"
       " that is starved for real in `tests/chaos/test_struck.py`")),
     ("No file descriptor at the door",
